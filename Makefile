@@ -1,0 +1,130 @@
+# numavisor: the only entry point. `make` alone prints the help.
+# Out-of-tree builds: O=DIR. Extra policies: POLICY_DIR=DIR (every .cpp in it is linked into kernel and host tools).
+SHELL      := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS  += --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+ifeq ($(filter -j%,$(MAKEFLAGS)),)
+MAKEFLAGS  += -j$(shell nproc)
+endif
+
+O          ?= build
+POLICY_DIR ?=
+CXX        := g++
+CLANGXX    := clang++
+
+WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-align -Wnon-virtual-dtor \
+        -Woverloaded-virtual -Wzero-as-null-pointer-constant -Werror
+GCC_WARN := -Wlogical-op -Wuseless-cast -Wsuggest-override
+COMMON := -std=c++20 -I. -g -MMD -MP $(WARN)
+# General registers only: the kernel neither saves nor touches vector state. Frame pointers are for backtraces.
+KERNEL_FLAGS := $(COMMON) -Iarch/x86_64/include -O2 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics \
+        -mno-red-zone -march=x86-64-v2 -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pic -no-pie \
+        -mcmodel=kernel -fcf-protection=none -fno-omit-frame-pointer -fno-optimize-sibling-calls -ffunction-sections -fdata-sections
+KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=2048
+HOST_FLAGS := $(COMMON) $(GCC_WARN) -Iarch/host/include -DHV_DEBUG -pthread
+
+policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
+shared_src := $(sort $(wildcard arch/generic/*.cpp mm/*.cpp sched/*.cpp sched/*/*.cpp boot/acpi/*.cpp boot/scenario/*.cpp \
+        boot/info/*.cpp)) $(policy_dir_src)
+kernel_src := $(shared_src) $(sort $(wildcard arch/x86_64/*.cpp boot/*.cpp))
+kernel_asm := $(sort $(wildcard arch/x86_64/*.S boot/*.S))
+ktest_src  := $(sort $(wildcard tests/kernel/*.cpp))
+sabotage_src := $(sort $(wildcard tests/kernel/sabotage/*.cpp))
+host_src   := $(shared_src) $(sort $(wildcard arch/host/*.cpp))
+nv_src     := $(sort $(wildcard tools/nv/*.cpp))
+nv_lib_src := $(filter-out tools/nv/main.cpp,$(nv_src))
+unit_src   := $(sort $(wildcard tests/unit/*.cpp tests/unit/*/*.cpp tests/conformance/*.cpp)) $(sort $(wildcard tests/support/*.cpp))
+stress_src := $(sort $(wildcard tests/stress/*.cpp)) tests/support/assert_host.cpp
+
+# objects FLAVOUR,SOURCES: where the objects of a build flavour live.
+objects = $(patsubst %,$(O)/$(1)/%.o,$(2))
+
+# ---------------------------------------------------------------------------------------------------------------- compile
+$(O)/kernel/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(KERNEL_CXX) -c $< -o $@
+$(O)/kernel-debug/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(KERNEL_CXX) -DHV_DEBUG -c $< -o $@
+$(O)/kernel/%.S.o $(O)/kernel-debug/%.S.o: %.S
+	@mkdir -p $(@D)
+	$(CXX) -I. -g -MMD -MP -c $< -o $@
+$(O)/host/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(HOST_FLAGS) -O1 -c $< -o $@
+$(O)/asan/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
+$(O)/tsan/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CXX) $(HOST_FLAGS) -O1 -fsanitize=thread -c $< -o $@
+# Thread-safety analysis: clang reads every file of the kernel and generates nothing.
+$(O)/tsa/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unknown-warning-option -Wthread-safety -Wthread-safety-beta -DHV_DEBUG -fsyntax-only -MF $(@:.o=.d) -MT $@ $<
+	@touch $@
+
+# ------------------------------------------------------------------------------------------------------------------- link
+define kernel_image
+$(O)/$(1).elf: $(call objects,$(2),$(kernel_src) $(kernel_asm) $(3)) arch/x86_64/kernel.ld scripts/link-kernel
+	scripts/link-kernel $$@ arch/x86_64/kernel.ld $$(filter %.o,$$^)
+endef
+$(eval $(call kernel_image,numavisor,kernel,$(ktest_src)))
+$(eval $(call kernel_image,numavisor-debug,kernel-debug,$(ktest_src)))
+$(eval $(call kernel_image,sabotage,kernel-debug,$(ktest_src) $(sabotage_src)))
+
+$(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
+	$(CXX) -pthread $^ -lfmt -o $@
+$(O)/unit-host: $(call objects,host,$(host_src) $(nv_lib_src) $(unit_src))
+	$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -o $@
+$(O)/unit-asan: $(call objects,asan,$(host_src) $(nv_lib_src) $(unit_src))
+	$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -o $@
+$(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
+	$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
+
+# ---------------------------------------------------------------------------------------------------------------- targets
+.PHONY: help run test kernel check clean deps FORCE
+help:
+	@sed -n 's/^#: //p' Makefile
+
+#: numavisor: a NUMA microhypervisor built around one virtual-CPU scheduler
+#:
+#: make run      boot a two-node machine three times (no affinity, pinning, NUMA-aware) and compare
+#: make test     every test, on the host and booted; ends with "N passed, N failed"
+#: make kernel   the bootable image, build/numavisor.elf
+#: make check    static checks only: floors, symbols, thread-safety analysis, format
+#: make clean    remove build/
+#: make help     this text
+#:
+#: O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
+
+deps:
+	@scripts/install-deps
+
+# Every rule that compiles waits for the packages.
+ifneq ($(filter run test,$(MAKECMDGOALS)),)
+DEPS_DONE := $(shell scripts/install-deps >&2 && echo yes)
+ifneq ($(DEPS_DONE),yes)
+$(error packages are missing: see above)
+endif
+endif
+
+kernel: $(O)/numavisor.elf
+
+run: $(O)/numavisor.elf $(O)/nv
+	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare \
+	    tests/scenarios/two-nodes-noaff.json tests/scenarios/two-nodes-pinned.json tests/scenarios/two-nodes-nodeaff.json
+
+test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/nv $(O)/unit-host $(O)/unit-asan $(O)/stress-tsan check
+	@scripts/run-tests $(O)
+
+check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src))
+	scripts/check-floors
+	scripts/check-symbols $(call objects,kernel,$(shared_src))
+
+clean:
+	rm -rf $(O)
+
+-include $(shell find $(O) -name '*.d' 2>/dev/null)
