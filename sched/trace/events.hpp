@@ -1,0 +1,164 @@
+// The trace's events: one table from which the numbers, the names and the decoders come.
+//
+// Numbers and payloads are xentrace's (the layouts of Xen 4.17), so that xenalyze and xentrace_format read our traces; what
+// Xen has no event for uses scheduler id 7 of the scheduler class (0x22e..), which those tools pass over. A record's header
+// word is event | words << 28 | has_stamp << 31. No state. Floor: sched.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace hv::sched::trace {
+
+enum class Event : std::uint32_t {
+    lost_records = 0x0001f001,
+    wrap_buffer = 0x0001f002,
+    cpu_change = 0x0001f003,
+    runstate_change = 0x00021001, // | old << 8 | new << 4
+    continue_running = 0x00021002,
+    tasklet = 0x00022001,
+    account_start = 0x00022002,
+    account_stop = 0x00022003,
+    stolen_vcpu = 0x00022004,
+    picked_cpu = 0x00022005,
+    tickle = 0x00022006,
+    boost_start = 0x00022007,
+    boost_end = 0x00022008,
+    schedule = 0x00022009,
+    ratelimit = 0x0002200a,
+    hello = 0x00022e01,
+    credit = 0x00022e02,
+    tick = 0x00022e10,
+    migrate = 0x00022e11,
+    domain_add = 0x00028001,
+    domain_remove = 0x00028002,
+    sleep = 0x00028003,
+    wake = 0x00028004,
+    yield = 0x00028005,
+    block = 0x00028006,
+    adjust_domain = 0x00028009,
+    switch_to = 0x0002800a,
+    switch_infprev = 0x0002800e,
+    switch_infnext = 0x0002800f,
+};
+
+inline constexpr unsigned max_words = 7;
+
+// How one payload word is to be read.
+enum class Field : std::uint8_t {
+    none,
+    domain,
+    vcpu,
+    pcpu,
+    packed_vcpu, // domain << 16 | vCPU
+    count,
+    nanoseconds,
+    signed_count,
+    packed_schedule, // pCPU | tasklet << 16 | current-is-idle << 24
+};
+
+struct EventInfo {
+    Event event;
+    std::string_view name;
+    std::array<Field, max_words> fields;
+
+    [[nodiscard]] constexpr unsigned words() const
+    {
+        unsigned count{0};
+        while (count < max_words && fields[count] != Field::none)
+            ++count;
+        return count;
+    }
+};
+
+// Ascending by number. runstate_change stands for all its sixteen numbers.
+inline constexpr std::array event_table = [] {
+    using enum Field;
+    return std::array{
+        EventInfo{Event::lost_records, "lost_records", {count, packed_vcpu, count, count}},
+        EventInfo{Event::wrap_buffer, "wrap_buffer", {}},
+        EventInfo{Event::cpu_change, "cpu_change", {pcpu, count}},
+        EventInfo{Event::runstate_change, "runstate_change", {packed_vcpu}},
+        EventInfo{Event::continue_running, "continue_running", {packed_vcpu}},
+        EventInfo{Event::tasklet, "csched:sched_tasklet", {}},
+        EventInfo{Event::account_start, "csched:account_start", {domain, vcpu, count}},
+        EventInfo{Event::account_stop, "csched:account_stop", {domain, vcpu, count}},
+        EventInfo{Event::stolen_vcpu, "csched:stolen_vcpu", {pcpu, domain, vcpu}},
+        EventInfo{Event::picked_cpu, "csched:picked_cpu", {domain, vcpu, pcpu}},
+        EventInfo{Event::tickle, "csched:tickle", {pcpu}},
+        EventInfo{Event::boost_start, "csched:boost_start", {domain, vcpu}},
+        EventInfo{Event::boost_end, "csched:boost_end", {domain, vcpu}},
+        EventInfo{Event::schedule, "csched:schedule", {packed_schedule}},
+        EventInfo{Event::ratelimit, "csched:ratelimit", {packed_vcpu, nanoseconds}},
+        EventInfo{Event::hello, "numavisor:hello", {count, count, count, count}},
+        EventInfo{Event::credit, "numavisor:credit", {packed_vcpu, signed_count, signed_count, count}},
+        EventInfo{Event::tick, "numavisor:tick", {packed_vcpu}},
+        EventInfo{Event::migrate, "numavisor:migrate", {packed_vcpu, pcpu, pcpu}},
+        EventInfo{Event::domain_add, "domain_add", {domain}},
+        EventInfo{Event::domain_remove, "domain_remove", {domain}},
+        EventInfo{Event::sleep, "vcpu_sleep", {domain, vcpu}},
+        EventInfo{Event::wake, "vcpu_wake", {domain, vcpu}},
+        EventInfo{Event::yield, "vcpu_yield", {domain, vcpu}},
+        EventInfo{Event::block, "vcpu_block", {domain, vcpu}},
+        EventInfo{Event::adjust_domain, "sched_adjust", {domain}},
+        EventInfo{Event::switch_to, "sched_switch", {domain, vcpu, domain, vcpu}},
+        EventInfo{Event::switch_infprev, "switch_infprev", {domain, vcpu, nanoseconds}},
+        EventInfo{Event::switch_infnext, "switch_infnext", {domain, vcpu, nanoseconds, nanoseconds}},
+    };
+}();
+
+static_assert([] {
+    for (std::size_t i = 1; i < event_table.size(); ++i)
+        if (event_table[i - 1].event >= event_table[i].event)
+            return false;
+    return true;
+}(), "the event table is ascending, without doubles");
+
+// Run states, as bits 8-9 (old) and 4-5 (new) of runstate_change's number.
+enum class RunStateCode : std::uint8_t { running = 0, runnable = 1, blocked = 2, offline = 3 };
+
+[[nodiscard]] constexpr std::uint32_t runstate_event(RunStateCode from, RunStateCode to)
+{
+    return static_cast<std::uint32_t>(Event::runstate_change) | static_cast<std::uint32_t>(from) << 8 |
+           static_cast<std::uint32_t>(to) << 4;
+}
+
+struct RunStateChange {
+    RunStateCode from, to;
+};
+
+// What a number of the form runstate_change | old << 8 | new << 4 says; nothing for any other number.
+[[nodiscard]] constexpr std::optional<RunStateChange> decode_runstate(std::uint32_t number)
+{
+    if ((number & ~std::uint32_t{0x330}) != static_cast<std::uint32_t>(Event::runstate_change))
+        return std::nullopt;
+    return RunStateChange{static_cast<RunStateCode>((number >> 8) & 3), static_cast<RunStateCode>((number >> 4) & 3)};
+}
+
+[[nodiscard]] constexpr EventInfo const* find_event(std::uint32_t number)
+{
+    if (decode_runstate(number))
+        number = static_cast<std::uint32_t>(Event::runstate_change);
+    for (EventInfo const& info : event_table)
+        if (static_cast<std::uint32_t>(info.event) == number)
+            return &info;
+    return nullptr;
+}
+
+// A vCPU in one word, as runstate_change has it. lost_records has the halves the other way round.
+[[nodiscard]] constexpr std::uint32_t pack_vcpu(std::uint16_t domain, std::uint16_t vcpu)
+{
+    return static_cast<std::uint32_t>(domain) << 16 | vcpu;
+}
+
+// Class and subclass filter: bits 27..16 name the class, 15..12 the subclass; both must match. Xen's rule.
+inline constexpr std::uint32_t mask_all = 0x0ffff000;
+
+[[nodiscard]] constexpr bool passes(std::uint32_t mask, std::uint32_t event)
+{
+    return ((mask >> 16) & (event >> 16) & 0xfff) != 0 && ((mask >> 12) & (event >> 12) & 0xf) != 0;
+}
+
+} // namespace hv::sched::trace
