@@ -10,12 +10,14 @@ namespace hv::boot::acpi {
 namespace {
 
 constexpr PhysAddr default_local_apic{0xfee0'0000};
-constexpr std::string_view one_node{"all is in node 0 until the firmware, or the table given with -acpitable, is corrected"};
+constexpr std::string_view one_node{
+    "all is in node 0 until the firmware, or the table given with -acpitable, is corrected"};
 
 // A complaint about the list of entries as a whole, and one about what SRAT says of an address.
 Failure<ParseError> bad_list(std::string_view what)
 {
-    return fail(ParseError{.thing = "SRAT, entries from offset", .place = detail::srat_fixed, .what = what, .fix = one_node});
+    return fail(
+        ParseError{.thing = "SRAT, entries from offset", .place = detail::srat_fixed, .what = what, .fix = one_node});
 }
 
 Failure<ParseError> bad_memory(std::string_view what, std::uint64_t address)
@@ -30,7 +32,8 @@ void note(MachineMap& map, std::string_view text, std::uint64_t value)
         (void)map.notes.push_back({text, value});
 }
 
-// ------------------------------------------------------------------------------------------------------------------ pCPUs
+// ------------------------------------------------------------------------------------------------------------------
+// pCPUs
 
 std::size_t find_pcpu(MachineMap const& map, std::uint32_t apic_id)
 {
@@ -115,7 +118,8 @@ void map_pcpus(Tables const& tables, CpuidTopology const& cpuid, MapFlags const&
     number_cores(cpuid, map);
 }
 
-// ------------------------------------------------------------------------------------------------------------------- SRAT
+// -------------------------------------------------------------------------------------------------------------------
+// SRAT
 
 // The node of `pxm`, which must have one.
 NodeId node_of(MachineMap const& map, std::uint32_t pxm)
@@ -196,7 +200,8 @@ Status<ParseError> find_spans(MachineMap const& map, NodeSpans& spans)
         NodeSpan& span{spans[node_of(map, memory.pxm).value()]};
         std::uint64_t const base{memory.base.value()};
         std::uint64_t const end{base + memory.length};
-        span = span.base == span.end ? NodeSpan{base, end} : NodeSpan{std::min(span.base, base), std::max(span.end, end)};
+        span =
+            span.base == span.end ? NodeSpan{base, end} : NodeSpan{std::min(span.base, base), std::max(span.end, end)};
     }
     for (std::size_t i = 0; i < spans.size(); ++i)
         for (std::size_t j = i + 1; j < spans.size(); ++j) {
@@ -266,7 +271,8 @@ void assign_nodes(Bytes srat, MachineMap& map)
             }
         },
         [](SratMemory const&) {});
-    auto const unassigned = static_cast<std::uint64_t>(std::count(assigned.begin(), assigned.begin() + map.pcpus.size(), false));
+    auto const unassigned =
+        static_cast<std::uint64_t>(std::count(assigned.begin(), assigned.begin() + map.pcpus.size(), false));
     note(map, "SRAT CPU entries without a pCPU in use, ignored", absent);
     note(map, "SRAT CPU entries that contradict an earlier one, ignored", contradictory);
     note(map, "pCPUs that SRAT does not know, put into node 0", unassigned);
@@ -297,12 +303,14 @@ Status<ParseError> map_nodes(Tables const& tables, bool numa, MachineMap& map)
     if (!tables.srat)
         return fail(tables.srat.error());
     if (tables.srat->empty())
-        return fail(ParseError{.thing = {}, .what = "the firmware has no SRAT",
+        return fail(ParseError{.thing = {},
+                               .what = "the firmware has no SRAT",
                                .fix = "all is in node 0; QEMU makes one if it gets -numa options"});
     return apply_srat(*tables.srat, map);
 }
 
-// -------------------------------------------------------------------------------------------------------------- distances
+// --------------------------------------------------------------------------------------------------------------
+// distances
 
 void map_distances(Tables const& tables, MachineMap& map)
 {

@@ -1,13 +1,13 @@
 // The shape of the machine, made of what the firmware says: pCPUs with their nodes, memory with its nodes, distances.
 //
-// Node ids follow ascending PXM, so they do not depend on the order of entries, and where PXMs are 0 to n-1 already, as under
-// QEMU, node id and PXM are the same number. Every PXM that an enabled SRAT entry names gets a node, even if it has neither
-// memory nor present pCPUs yet: ids stay what they are when something is plugged in.
+// Node ids follow ascending PXM, so they do not depend on the order of entries, and where PXMs are 0 to n-1 already, as
+// under QEMU, node id and PXM are the same number. Every PXM that an enabled SRAT entry names gets a node, even if it
+// has neither memory nor present pCPUs yet: ids stay what they are when something is plugged in.
 //
 // All or nothing: if SRAT contradicts itself or the memory map, it is not believed at all, everything is in node 0 and
 // `fallback_reason` says why. The rules are those of Xen's master of 2026. A node's memory is the usable
-// memory between its lowest and its highest byte in SRAT; these spans must not overlap. Hot-pluggable ranges are no memory
-// yet. An unusable SLIT costs the distances only; an unusable MADT leaves the boot pCPU alone.
+// memory between its lowest and its highest byte in SRAT; these spans must not overlap. Hot-pluggable ranges are no
+// memory yet. An unusable SLIT costs the distances only; an unusable MADT leaves the boot pCPU alone.
 //
 // Pure: out of bytes, no state, no locks. All of MachineMap's zeroes are defaults, so a static one lies in .bss.
 // Floor: boot/acpi.
@@ -63,9 +63,9 @@ struct MachineMap {
     FixedVector<MapPcpu, max_pcpus> pcpus; // by CpuId, in the order of the MADT
     CpuId boot_pcpu;
     PhysAddr local_apic;
-    MemoryRanges memory;                                  // sorted by base, disjoint, whole pages
-    std::uint32_t node_count{0};                          // 1 to max_nodes
-    FixedVector<std::uint32_t, max_nodes> pxm;            // by NodeId, ascending; {0} if there is no SRAT
+    MemoryRanges memory;                                     // sorted by base, disjoint, whole pages
+    std::uint32_t node_count{0};                             // 1 to max_nodes
+    FixedVector<std::uint32_t, max_nodes> pxm;               // by NodeId, ascending; {0} if there is no SRAT
     std::array<Distance, max_nodes * max_nodes> distances{}; // row-major [from][to], node_count to a row
     FixedVector<SratMemory, max_srat_blocks> srat_memory; // as SRAT has it, hot-pluggable ranges too; empty on fallback
 
@@ -80,12 +80,15 @@ struct MachineMap {
         return distances[from.value() * node_count + to.value()];
     }
     // What hv::Topology wants: node_count x node_count.
-    [[nodiscard]] std::span<Distance const> distance_table() const { return {distances.data(), node_count * node_count}; }
+    [[nodiscard]] std::span<Distance const> distance_table() const
+    {
+        return {distances.data(), node_count * node_count};
+    }
 };
 
-// Cannot fail: the worst tables give the boot pCPU and one node. `regions` is the whole memory map, not only the usable part;
-// where usable and other regions overlap, the memory is not used. `out` is overwritten; a parameter because a MachineMap is
-// larger than a stack frame of the kernel may be.
+// Cannot fail: the worst tables give the boot pCPU and one node. `regions` is the whole memory map, not only the usable
+// part; where usable and other regions overlap, the memory is not used. `out` is overwritten; a parameter because a
+// MachineMap is larger than a stack frame of the kernel may be.
 void build_machine_map(Tables const& tables, CpuidTopology const& cpuid, MapFlags const& flags,
                        std::span<MemoryRegion const> regions, MachineMap& out);
 

@@ -1,7 +1,7 @@
 // MADT: which pCPUs the machine has, and where the local APIC's registers are.
 //
-// Only entries with the enabled bit count; "online capable" alone means a pCPU that may be plugged in later. APIC ids are
-// sparse: nothing may be indexed by them. Pure, no locks. Floor: boot/acpi.
+// Only entries with the enabled bit count; "online capable" alone means a pCPU that may be plugged in later. APIC ids
+// are sparse: nothing may be indexed by them. Pure, no locks. Floor: boot/acpi.
 #pragma once
 
 #include "arch/generic/types.hpp"
@@ -20,29 +20,29 @@ enum class MadtType : std::uint8_t { local_apic = 0, local_apic_address = 5, x2a
 
 } // namespace detail
 
-// Calls visit(APIC id as u32) for each present pCPU in the order of the table. A pCPU that stands in it twice, as a local
-// APIC and as an x2APIC, is visited twice. What was visited before an error is to be forgotten.
+// Calls visit(APIC id as u32) for each present pCPU in the order of the table. A pCPU that stands in it twice, as a
+// local APIC and as an x2APIC, is visited twice. What was visited before an error is to be forgotten.
 template <typename Visit>
 [[nodiscard]] Status<ParseError> for_each_pcpu(Bytes madt, Visit visit)
 {
     using detail::MadtType;
     return for_each_entry(madt, detail::madt_fixed, madt_kind,
                           [&](std::uint8_t type, Bytes entry, std::size_t offset) -> Status<ParseError> {
-        if (MadtType{type} == MadtType::local_apic) {
-            if (entry.size() < 8)
-                return madt_kind.bad(offset, "a local APIC entry is shorter than 8 bytes");
-            std::uint8_t const id{load<std::uint8_t>(entry, 3)};
-            if ((load<std::uint32_t>(entry, 4) & detail::madt_enabled) != 0 && id != 0xff)
-                visit(std::uint32_t{id});
-        } else if (MadtType{type} == MadtType::x2apic) {
-            if (entry.size() < 16)
-                return madt_kind.bad(offset, "an x2APIC entry is shorter than 16 bytes");
-            std::uint32_t const id{load<std::uint32_t>(entry, 4)};
-            if ((load<std::uint32_t>(entry, 8) & detail::madt_enabled) != 0 && id != 0xffff'ffff)
-                visit(id);
-        }
-        return done;
-    });
+                              if (MadtType{type} == MadtType::local_apic) {
+                                  if (entry.size() < 8)
+                                      return madt_kind.bad(offset, "a local APIC entry is shorter than 8 bytes");
+                                  std::uint8_t const id{load<std::uint8_t>(entry, 3)};
+                                  if ((load<std::uint32_t>(entry, 4) & detail::madt_enabled) != 0 && id != 0xff)
+                                      visit(std::uint32_t{id});
+                              } else if (MadtType{type} == MadtType::x2apic) {
+                                  if (entry.size() < 16)
+                                      return madt_kind.bad(offset, "an x2APIC entry is shorter than 16 bytes");
+                                  std::uint32_t const id{load<std::uint32_t>(entry, 4)};
+                                  if ((load<std::uint32_t>(entry, 8) & detail::madt_enabled) != 0 && id != 0xffff'ffff)
+                                      visit(id);
+                              }
+                              return done;
+                          });
 }
 
 // Where the local APIC is, as the fixed part says or as an override entry corrects it.
@@ -52,13 +52,13 @@ template <typename Visit>
     Status<ParseError> const walked{
         for_each_entry(madt, detail::madt_fixed, madt_kind,
                        [&](std::uint8_t type, Bytes entry, std::size_t offset) -> Status<ParseError> {
-        if (detail::MadtType{type} != detail::MadtType::local_apic_address)
-            return done;
-        if (entry.size() < 12)
-            return madt_kind.bad(offset, "a local APIC address entry is shorter than 12 bytes");
-        address = load<std::uint64_t>(entry, 4);
-        return done;
-    })};
+                           if (detail::MadtType{type} != detail::MadtType::local_apic_address)
+                               return done;
+                           if (entry.size() < 12)
+                               return madt_kind.bad(offset, "a local APIC address entry is shorter than 12 bytes");
+                           address = load<std::uint64_t>(entry, 4);
+                           return done;
+                       })};
     if (!walked)
         return fail(walked.error());
     return PhysAddr{address != 0 ? address : load<std::uint32_t>(madt, 36)};

@@ -5,8 +5,8 @@ namespace hv::boot::acpi {
 namespace {
 
 constexpr std::string_view rsdp_signature{"RSD PTR "};
-constexpr std::size_t rsdp_size = 20;     // revision 0
-constexpr std::size_t rsdp_size_xsdt = 36; // revision 2 and later, at least
+constexpr std::size_t rsdp_size = 20;           // revision 0
+constexpr std::size_t rsdp_size_xsdt = 36;      // revision 2 and later, at least
 constexpr std::size_t longest_table = 1u << 20; // Ours have kilobytes; more is a damaged length.
 
 // The table at `at`, whatever its signature, or why it is unusable.
@@ -87,7 +87,8 @@ Result<Rsdp, ParseError> find_rsdp(PhysicalMemory memory, Bytes handed_over)
         return *found;
     if (std::optional<Rsdp> const found{scan(memory, 0xe0000, 0x20000)})
         return *found;
-    return fail(ParseError{.thing = "RSDP, physical address", .place = 0xe0000,
+    return fail(ParseError{.thing = "RSDP, physical address",
+                           .place = 0xe0000,
                            .what = "there is no valid RSDP, in the EBDA neither, so no ACPI table can be found",
                            .fix = "on a machine with UEFI firmware boot with GRUB's multiboot2, which hands it over"});
 }
@@ -125,8 +126,8 @@ Tables load_tables(PhysicalMemory memory, Bytes handed_over_rsdp)
     Result<RootTable, ParseError> const root{open_root(memory, *rsdp)};
     if (!root)
         return {fail(root.error()), fail(root.error()), fail(root.error()), fail(root.error())};
-    return {find_table(memory, *root, madt_kind), find_table(memory, *root, srat_kind), find_table(memory, *root, slit_kind),
-            find_table(memory, *root, hpet_kind)};
+    return {find_table(memory, *root, madt_kind), find_table(memory, *root, srat_kind),
+            find_table(memory, *root, slit_kind), find_table(memory, *root, hpet_kind)};
 }
 
 } // namespace hv::boot::acpi

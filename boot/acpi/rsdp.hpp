@@ -1,8 +1,8 @@
 // The way to the ACPI tables: RSDP, then XSDT or RSDT, then the table with a given signature.
 //
-// A table that this file returns has a plausible length, lies in readable memory and sums to zero. Where two tables have one
-// signature, the first counts. Tables stay where the firmware put them (regions of kind acpi_reclaimable, acpi_nvs or
-// reserved). Pure functions over physical memory, no locks. Floor: boot/acpi.
+// A table that this file returns has a plausible length, lies in readable memory and sums to zero. Where two tables
+// have one signature, the first counts. Tables stay where the firmware put them (regions of kind acpi_reclaimable,
+// acpi_nvs or reserved). Pure functions over physical memory, no locks. Floor: boot/acpi.
 #pragma once
 
 #include "arch/generic/result.hpp"

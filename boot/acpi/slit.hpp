@@ -1,5 +1,5 @@
-// SLIT: the distances between proximity domains. 10 is a domain's distance to itself, every other one is larger; 255 means
-// that there is no way. May be asymmetric. Indexed by PXM, not by node id. Pure, no locks. Floor: boot/acpi.
+// SLIT: the distances between proximity domains. 10 is a domain's distance to itself, every other one is larger; 255
+// means that there is no way. May be asymmetric. Indexed by PXM, not by node id. Pure, no locks. Floor: boot/acpi.
 #pragma once
 
 #include "arch/generic/topology.hpp"

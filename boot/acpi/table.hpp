@@ -1,8 +1,9 @@
-// What all ACPI tables have in common: a 36-byte header, and for some a list of {type u8, length u8, ...} entries behind it.
+// What all ACPI tables have in common: a 36-byte header, and for some a list of {type u8, length u8, ...} entries
+// behind it.
 //
-// A table here is a span over the whole table, header included; parsers trust the span's size and nothing that is written
-// in the table, so a truncated table is safe to parse. Places in errors are offsets in the table. Pure, no locks.
-// Floor: boot/acpi.
+// A table here is a span over the whole table, header included; parsers trust the span's size and nothing that is
+// written in the table, so a truncated table is safe to parse. Places in errors are offsets in the table. Pure, no
+// locks. Floor: boot/acpi.
 #pragma once
 
 #include "arch/generic/result.hpp"
@@ -19,7 +20,8 @@ inline constexpr std::size_t header_size = 36;
 inline constexpr std::size_t header_length = 4; // offset of the table's length, u32
 inline constexpr std::size_t header_revision = 8;
 
-inline constexpr std::string_view blame_firmware{"update the firmware, or correct the table if it was given with -acpitable"};
+inline constexpr std::string_view blame_firmware{
+    "update the firmware, or correct the table if it was given with -acpitable"};
 
 // A kind of table, and how errors name places in it.
 struct TableKind {
@@ -40,8 +42,8 @@ inline constexpr TableKind srat_kind{"SRAT", "SRAT, physical address", "SRAT, of
 inline constexpr TableKind slit_kind{"SLIT", "SLIT, physical address", "SLIT, offset"};
 inline constexpr TableKind hpet_kind{"HPET", "HPET table, physical address", "HPET table, offset"};
 
-// Calls visit(type, entry, offset of the entry) for each entry from offset `first` on and stops at the first that fails. The
-// entry has at least its two header bytes; it is up to `visit` to check its length before it reads more.
+// Calls visit(type, entry, offset of the entry) for each entry from offset `first` on and stops at the first that
+// fails. The entry has at least its two header bytes; it is up to `visit` to check its length before it reads more.
 template <typename Visit>
 [[nodiscard]] Status<ParseError> for_each_entry(Bytes table, std::size_t first, TableKind const& kind, Visit visit)
 {

@@ -1,7 +1,7 @@
 // Reading numbers and text out of bytes that somebody else wrote: little-endian, at any alignment, never out of bounds.
 //
-// The pattern of every parser here: ask fits() once for a whole structure, then load() its fields. load() of what does not
-// fit is a bug of the caller and asserts. No state, no locks. Floor: boot/info.
+// The pattern of every parser here: ask fits() once for a whole structure, then load() its fields. load() of what does
+// not fit is a bug of the caller and asserts. No state, no locks. Floor: boot/info.
 #pragma once
 
 #include "arch/generic/assert.hpp"
@@ -45,7 +45,8 @@ template <std::unsigned_integral T>
 // The bytes as text.
 [[nodiscard]] inline std::string_view as_text(Bytes bytes)
 {
-    return bytes.empty() ? std::string_view{} : std::string_view{reinterpret_cast<char const*>(bytes.data()), bytes.size()};
+    return bytes.empty() ? std::string_view{}
+                         : std::string_view{reinterpret_cast<char const*>(bytes.data()), bytes.size()};
 }
 
 // The bytes up to the first NUL, or all of them.

@@ -84,10 +84,12 @@ bool set_maxcpus(Options& options, std::string_view value)
 }
 
 constexpr std::array<OptionSpec, 7> table{{
-    {"sched", Value::required, "sched=NAME", "the name of a policy", "scheduling policy (default: the scenario's)", set_sched},
+    {"sched", Value::required, "sched=NAME", "the name of a policy", "scheduling policy (default: the scenario's)",
+     set_sched},
     {"selftest", Value::optional, "selftest[=PATTERN]", "selftest or selftest=PATTERN",
      "run the self-tests whose name contains PATTERN", set_selftest},
-    {"khz", Value::required, "khz=N", "0 (calibrate) or 1000 to 100000000", "rate of the TSC in kHz (default 0: calibrate)", set_khz},
+    {"khz", Value::required, "khz=N", "0 (calibrate) or 1000 to 100000000",
+     "rate of the TSC in kHz (default 0: calibrate)", set_khz},
     {"trace", Value::required, "trace=KIB", "off, 0 or a power of two from 4 to 65536",
      "trace ring of each pCPU in KiB (default 1024)", set_trace},
     {"numa", Value::required, "numa=on|off", "on or off", "believe the firmware's NUMA tables (default on)", set_numa},

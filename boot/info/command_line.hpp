@@ -1,8 +1,8 @@
 // The options of the kernel: space-separated `key=value` or bare `key`; a value may stand in double quotes.
 //
-// One table drives parsing, error texts and the help. An option that is unknown, given twice or out of range is refused:
-// a typo that is ignored costs somebody an afternoon. Texts in Options and OptionError are views into the line that was
-// parsed. Pure, no locks. Floor: boot/info.
+// One table drives parsing, error texts and the help. An option that is unknown, given twice or out of range is
+// refused: a typo that is ignored costs somebody an afternoon. Texts in Options and OptionError are views into the line
+// that was parsed. Pure, no locks. Floor: boot/info.
 #pragma once
 
 #include "arch/generic/format.hpp"
@@ -16,14 +16,14 @@ namespace hv::boot {
 inline constexpr std::uint16_t most_pcpus = 255; // xAPIC ids 0 to 254
 
 struct Options {
-    std::string_view sched;             // policy; empty: what the scenario says
-    bool selftest{false};               // run the in-kernel self-tests...
-    std::string_view selftest_pattern;  // ...whose name contains this (empty: all)
-    std::uint32_t khz{0};               // rate of the TSC in kHz; 0: calibrate
-    std::uint32_t trace_kib{1024};      // trace ring of each pCPU in KiB, a power of two; 0: no trace
-    bool numa{true};                    // believe SRAT and SLIT
-    bool quiet{false};                  // log less
-    std::uint16_t maxcpus{most_pcpus};  // bring up at most so many pCPUs
+    std::string_view sched;            // policy; empty: what the scenario says
+    bool selftest{false};              // run the in-kernel self-tests...
+    std::string_view selftest_pattern; // ...whose name contains this (empty: all)
+    std::uint32_t khz{0};              // rate of the TSC in kHz; 0: calibrate
+    std::uint32_t trace_kib{1024};     // trace ring of each pCPU in KiB, a power of two; 0: no trace
+    bool numa{true};                   // believe SRAT and SLIT
+    bool quiet{false};                 // log less
+    std::uint16_t maxcpus{most_pcpus}; // bring up at most so many pCPUs
 };
 
 struct OptionError {

@@ -1,8 +1,8 @@
 // A vector with room for N elements inside itself, for what is known before there is an allocator.
 //
-// Elements are trivially copyable, so the whole vector is, and a zeroed one is a valid empty one (.bss will do). A full vector
-// says so: push_back and insert return false and change nothing; the caller decides whether that is an error. No locks.
-// Floor: boot/info.
+// Elements are trivially copyable, so the whole vector is, and a zeroed one is a valid empty one (.bss will do). A full
+// vector says so: push_back and insert return false and change nothing; the caller decides whether that is an error. No
+// locks. Floor: boot/info.
 #pragma once
 
 #include "arch/generic/assert.hpp"

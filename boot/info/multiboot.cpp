@@ -91,7 +91,8 @@ Outcome set_module(BootInfo& out, std::uint64_t place, std::uint32_t start, std:
     return occupy(out, PhysAddr{start}, end - start);
 }
 
-// ------------------------------------------------------------------------------------------------------------ multiboot 1
+// ------------------------------------------------------------------------------------------------------------
+// multiboot 1
 
 namespace mb1 {
 
@@ -131,7 +132,8 @@ Outcome read_mmap(PhysicalMemory memory, Bytes info, BootInfo& out)
         if (size < smallest_region)
             return bad(place, "a region of the memory map is shorter than 20 bytes");
         if (Outcome const added{add_region(out, place, load<std::uint64_t>(map, offset + 4),
-                                           load<std::uint64_t>(map, offset + 12), load<std::uint32_t>(map, offset + 20))};
+                                           load<std::uint64_t>(map, offset + 12),
+                                           load<std::uint32_t>(map, offset + 20))};
             !added)
             return added;
         offset += std::size_t{4} + size;
@@ -146,7 +148,8 @@ Outcome read_modules(PhysicalMemory memory, Bytes info, BootInfo& out)
     if (count == 0)
         return done;
     if (count > 1)
-        return bad(at.value(), "there is more than one module", "give one file: -initrd FILE, or one `module` line in GRUB");
+        return bad(at.value(), "there is more than one module",
+                   "give one file: -initrd FILE, or one `module` line in GRUB");
     Bytes const list{memory.read(at, module_size)};
     if (list.empty())
         return bad(at.value(), "the list of modules is not in readable memory");
@@ -189,13 +192,15 @@ Outcome parse(PhysAddr at, PhysicalMemory memory, BootInfo& out)
     if ((flags & has_mmap) != 0)
         return read_mmap(memory, info, out);
     if ((flags & has_memory) != 0)
-        return add_basic_memory(out, at.value(), load<std::uint32_t>(info, mem_lower), load<std::uint32_t>(info, mem_upper));
+        return add_basic_memory(out, at.value(), load<std::uint32_t>(info, mem_lower),
+                                load<std::uint32_t>(info, mem_upper));
     return bad(at.value(), "the loader gives no memory map");
 }
 
 } // namespace mb1
 
-// ------------------------------------------------------------------------------------------------------------ multiboot 2
+// ------------------------------------------------------------------------------------------------------------
+// multiboot 2
 
 namespace mb2 {
 
@@ -224,7 +229,8 @@ Outcome read_mmap(Bytes tag, std::uint64_t place, BootInfo& out)
         if (!fits(tag, offset, smallest_region))
             return bad(place + offset, "the memory map ends in the middle of a region");
         if (Outcome const added{add_region(out, place + offset, load<std::uint64_t>(tag, offset),
-                                           load<std::uint64_t>(tag, offset + 8), load<std::uint32_t>(tag, offset + 16))};
+                                           load<std::uint64_t>(tag, offset + 8),
+                                           load<std::uint32_t>(tag, offset + 16))};
             !added)
             return added;
     }
@@ -290,7 +296,8 @@ Outcome parse(PhysAddr at, PhysicalMemory memory, BootInfo& out)
                 return done;
             if (basic_memory.size() < 16)
                 return bad(at.value(), "the loader gives no memory map");
-            return add_basic_memory(out, at.value(), load<std::uint32_t>(basic_memory, 8), load<std::uint32_t>(basic_memory, 12));
+            return add_basic_memory(out, at.value(), load<std::uint32_t>(basic_memory, 8),
+                                    load<std::uint32_t>(basic_memory, 12));
         }
         if (type == Tag::basic_memory)
             basic_memory = tag;
@@ -317,7 +324,9 @@ Status<ParseError> parse_multiboot(std::uint32_t magic, PhysAddr info, PhysicalM
         return mb1::parse(info, memory, out);
     if (magic == multiboot2_magic)
         return mb2::parse(info, memory, out);
-    return fail(ParseError{.thing = "boot, register EAX", .place = magic, .what = "this is no magic number of multiboot 1 or 2",
+    return fail(ParseError{.thing = "boot, register EAX",
+                           .place = magic,
+                           .what = "this is no magic number of multiboot 1 or 2",
                            .fix = ask_loader});
 }
 

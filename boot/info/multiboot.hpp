@@ -1,9 +1,9 @@
-// What a boot loader hands over: multiboot 1 (QEMU's -kernel, GRUB's `multiboot`) and multiboot 2 (GRUB's `multiboot2`),
-// parsed into one BootInfo.
+// What a boot loader hands over: multiboot 1 (QEMU's -kernel, GRUB's `multiboot`) and multiboot 2 (GRUB's
+// `multiboot2`), parsed into one BootInfo.
 //
-// A pure function over physical memory: nothing is copied, so every string and the RSDP copy are views into what the loader
-// left there, good until that memory is reused. `occupied` says which memory that is: reserve it before allocating anything.
-// A second module is an error, for nobody would read it. No locks. Floor: boot/info.
+// A pure function over physical memory: nothing is copied, so every string and the RSDP copy are views into what the
+// loader left there, good until that memory is reused. `occupied` says which memory that is: reserve it before
+// allocating anything. A second module is an error, for nobody would read it. No locks. Floor: boot/info.
 #pragma once
 
 #include "arch/generic/result.hpp"
@@ -49,12 +49,13 @@ struct BootInfo {
     std::string_view command_line; // the kernel's options only, without the file name
     FixedVector<MemoryRegion, max_memory_regions> regions;
     std::optional<BootModule> module;
-    Bytes rsdp;                                // a copy made by the loader, not validated; empty: none, scan for it
-    FixedVector<OccupiedRange, 16> occupied;   // what the loader left in memory: info, strings, map, module
+    Bytes rsdp;                              // a copy made by the loader, not validated; empty: none, scan for it
+    FixedVector<OccupiedRange, 16> occupied; // what the loader left in memory: info, strings, map, module
 };
 
 // Parses what a loader with `magic` left at `info` into `out`, whose content is valid only on success. The result is a
 // parameter because a BootInfo is larger than a stack frame of the kernel may be.
-[[nodiscard]] Status<ParseError> parse_multiboot(std::uint32_t magic, PhysAddr info, PhysicalMemory memory, BootInfo& out);
+[[nodiscard]] Status<ParseError> parse_multiboot(std::uint32_t magic, PhysAddr info, PhysicalMemory memory,
+                                                 BootInfo& out);
 
 } // namespace hv::boot

@@ -1,5 +1,5 @@
-// Why something the firmware or the loader left in memory could not be used: which thing, where in it, what is wrong and what
-// to do about it. All texts are literals, so an error is copied freely and lives as long as the program.
+// Why something the firmware or the loader left in memory could not be used: which thing, where in it, what is wrong
+// and what to do about it. All texts are literals, so an error is copied freely and lives as long as the program.
 //
 // A default-made ParseError means "no complaint". No locks. Floor: boot/info.
 #pragma once
@@ -12,10 +12,10 @@
 namespace hv::boot {
 
 struct ParseError {
-    std::string_view thing;  // with the kind of place: "SRAT, offset", "multiboot info, physical address"
-    std::uint64_t place{0};  // what `thing` says it is
-    std::string_view what;   // what is wrong
-    std::string_view fix;    // what the user can do
+    std::string_view thing; // with the kind of place: "SRAT, offset", "multiboot info, physical address"
+    std::uint64_t place{0}; // what `thing` says it is
+    std::string_view what;  // what is wrong
+    std::string_view fix;   // what the user can do
 
     [[nodiscard]] constexpr bool is_set() const { return !what.empty(); }
     friend constexpr bool operator==(ParseError const&, ParseError const&) = default;

@@ -1,8 +1,8 @@
-// How the parsers of boot reach physical memory: one function that shows a piece of it, so that they run the same over the
-// kernel's direct map, over a test's vector and over a fuzzer's bytes.
+// How the parsers of boot reach physical memory: one function that shows a piece of it, so that they run the same over
+// the kernel's direct map, over a test's vector and over a fuzzer's bytes.
 //
-// What is shown stays readable for as long as the caller of the parser promises; results of parsers are views into it. No
-// locks. Floor: boot/info.
+// What is shown stays readable for as long as the caller of the parser promises; results of parsers are views into it.
+// No locks. Floor: boot/info.
 #pragma once
 
 #include "arch/generic/types.hpp"

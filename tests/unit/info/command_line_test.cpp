@@ -1,0 +1,161 @@
+#include "boot/info/command_line.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <array>
+#include <random>
+#include <string>
+
+namespace hv::boot {
+namespace {
+
+std::string message(std::string_view line)
+{
+    Result<Options, OptionError> const parsed{parse_options(line)};
+    if (parsed)
+        return "";
+    std::array<char, 512> buffer{};
+    BufferSink sink{buffer};
+    describe(parsed.error(), sink);
+    EXPECT_FALSE(sink.truncated());
+    return std::string{sink.text()};
+}
+
+TEST(CommandLine, AnEmptyLineGivesTheDefaults)
+{
+    for (std::string_view const line : {"", "   ", " \t "}) {
+        Result<Options, OptionError> const options{parse_options(line)};
+        ASSERT_TRUE(options);
+        EXPECT_EQ(options->sched, "");
+        EXPECT_FALSE(options->selftest);
+        EXPECT_EQ(options->khz, 0u);
+        EXPECT_EQ(options->trace_kib, 1024u);
+        EXPECT_TRUE(options->numa);
+        EXPECT_FALSE(options->quiet);
+        EXPECT_EQ(options->maxcpus, 255u);
+    }
+}
+
+TEST(CommandLine, EveryOptionArrives)
+{
+    Result<Options, OptionError> const options{
+        parse_options(" sched=numacredit selftest=Timer  khz=1000000\ttrace=64 numa=off quiet maxcpus=16 ")};
+    ASSERT_TRUE(options);
+    EXPECT_EQ(options->sched, "numacredit");
+    EXPECT_TRUE(options->selftest);
+    EXPECT_EQ(options->selftest_pattern, "Timer");
+    EXPECT_EQ(options->khz, 1'000'000u);
+    EXPECT_EQ(options->trace_kib, 64u);
+    EXPECT_FALSE(options->numa);
+    EXPECT_TRUE(options->quiet);
+    EXPECT_EQ(options->maxcpus, 16u);
+}
+
+TEST(CommandLine, SelftestWithoutAPatternMeansAll)
+{
+    Result<Options, OptionError> const options{parse_options("selftest")};
+    ASSERT_TRUE(options);
+    EXPECT_TRUE(options->selftest);
+    EXPECT_EQ(options->selftest_pattern, "");
+}
+
+TEST(CommandLine, QuotesKeepSpacesTogether)
+{
+    Result<Options, OptionError> const options{parse_options("selftest=\"two words=x\" quiet")};
+    ASSERT_TRUE(options);
+    EXPECT_EQ(options->selftest_pattern, "two words=x");
+    EXPECT_TRUE(options->quiet);
+}
+
+TEST(CommandLine, LimitsOfNumbersAreInclusive)
+{
+    EXPECT_EQ(parse_options("khz=1000")->khz, 1000u);
+    EXPECT_EQ(parse_options("khz=100000000")->khz, 100'000'000u);
+    EXPECT_EQ(parse_options("khz=0")->khz, 0u);
+    EXPECT_EQ(parse_options("trace=4")->trace_kib, 4u);
+    EXPECT_EQ(parse_options("trace=65536")->trace_kib, 65'536u);
+    EXPECT_EQ(parse_options("trace=0")->trace_kib, 0u);
+    EXPECT_EQ(parse_options("trace=off")->trace_kib, 0u);
+    EXPECT_EQ(parse_options("maxcpus=1")->maxcpus, 1u);
+    EXPECT_EQ(parse_options("maxcpus=255")->maxcpus, 255u);
+}
+
+TEST(CommandLine, ValuesOutOfRangeAreRefusedWithWhatIsAllowed)
+{
+    for (std::string_view const line : {"khz=999", "khz=100000001", "khz=99999999999", "khz=-1", "khz=1e6", "khz=0x10"})
+        EXPECT_NE(message(line).find("allowed: 0 (calibrate) or 1000 to 100000000"), std::string::npos) << line;
+    for (std::string_view const line : {"trace=2", "trace=131072", "trace=6", "trace=on", "trace=4k"})
+        EXPECT_NE(message(line).find("allowed: off, 0 or a power of two from 4 to 65536"), std::string::npos) << line;
+    for (std::string_view const line : {"maxcpus=0", "maxcpus=256", "maxcpus=65537", "maxcpus=x"})
+        EXPECT_NE(message(line).find("allowed: 1 to 255"), std::string::npos) << line;
+    for (std::string_view const line : {"numa=yes", "numa=ON", "numa=offf"})
+        EXPECT_NE(message(line).find("allowed: on or off"), std::string::npos) << line;
+}
+
+TEST(CommandLine, ErrorsNameTheOptionItsColumnAndTheRemedy)
+{
+    EXPECT_EQ(message("quiet  shed=credit"),
+              "command line, column 8: 'shed=credit' is not an option; allowed: sched=NAME selftest[=PATTERN] khz=N "
+              "trace=KIB numa=on|off quiet maxcpus=N");
+    EXPECT_EQ(message("khz=5000 quiet khz=6000"),
+              "command line, column 16: 'khz=6000' is given twice; allowed: 0 (calibrate) or 1000 to 100000000");
+    EXPECT_EQ(message("sched"), "command line, column 1: 'sched' needs a value; allowed: the name of a policy");
+    EXPECT_EQ(message("sched= quiet"), "command line, column 1: 'sched=' needs a value; allowed: the name of a policy");
+    EXPECT_EQ(message("selftest="),
+              "command line, column 1: 'selftest=' needs a value; allowed: selftest or selftest=PATTERN");
+    EXPECT_EQ(message("quiet=1"), "command line, column 1: 'quiet=1' takes no value; allowed: quiet, without a value");
+}
+
+TEST(CommandLine, QuotesThatDoNotWrapAWholeValueAreRefused)
+{
+    EXPECT_NE(message("selftest=\"abc").find("its quote is never closed"), std::string::npos);
+    EXPECT_NE(message("selftest=\"a\"b quiet").find("'selftest=\"a\"b' there is text behind"), std::string::npos);
+    EXPECT_NE(message("sched=\"\"").find("needs a value"), std::string::npos);
+    EXPECT_NE(message("\"sched=credit\"").find("is not an option"), std::string::npos);
+    EXPECT_NE(message("sched=").find("needs a value"), std::string::npos);
+    EXPECT_NE(message("=credit").find("is not an option"), std::string::npos);
+}
+
+TEST(CommandLine, HelpHasOneLineForEachOptionThatErrorsOffer)
+{
+    std::array<char, 2048> buffer{};
+    BufferSink sink{buffer};
+    print_option_help(sink);
+    EXPECT_FALSE(sink.truncated());
+    std::string const help{sink.text()};
+    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 7);
+    for (std::string_view const usage :
+         {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "numa=on|off", "quiet", "maxcpus=N"})
+        EXPECT_NE(help.find("  " + std::string{usage} + " "), std::string::npos) << usage;
+}
+
+// The line may hold anything: every answer is options or an error whose text stands in the line at its column.
+TEST(CommandLine, AnyLineIsParsedOrRefusedAtTheRightColumn)
+{
+    std::mt19937 random{20250302};
+    std::array<std::string_view, 12> const pieces{"sched", "=",       "quiet", " ",  "\"",       "khz",
+                                                  "1000",  "trace=8", "x",     "\t", "numa=off", " "};
+    unsigned refused{0}, accepted{0};
+    for (int round = 0; round < 20'000; ++round) {
+        std::string line;
+        for (auto i = random() % 8; i > 0; --i)
+            line += pieces[random() % pieces.size()];
+        Result<Options, OptionError> const parsed{parse_options(line)};
+        if (parsed) {
+            ++accepted;
+            continue;
+        }
+        ++refused;
+        ASSERT_GE(parsed.error().column, 1u);
+        ASSERT_EQ(line.compare(parsed.error().column - 1, parsed.error().option.size(), parsed.error().option), 0)
+            << line;
+        ASSERT_FALSE(parsed.error().option.empty());
+        ASSERT_FALSE(parsed.error().what.empty());
+    }
+    EXPECT_GT(refused, 1000u);
+    EXPECT_GT(accepted, 1000u);
+}
+
+} // namespace
+} // namespace hv::boot
