@@ -44,7 +44,8 @@ public:
             keys_[i] = keys_[--depth_]; // The set matters, not the order in which its members came.
             return;
         }
-        HV_ASSERT(!"released a lock that this pCPU does not hold");
+        constexpr bool was_held{false};
+        HV_ASSERT(was_held);
     }
 
     [[nodiscard]] constexpr bool none() const { return depth_ == 0; }

@@ -1,0 +1,352 @@
+#include "sched/core.hpp"
+
+#include <arch/cpu.hpp>
+
+namespace hv::sched {
+
+void Parking::park(Vcpu& vcpu) noexcept { core_.pause_nosync(self_, vcpu, now_); }
+void Parking::unpark(Vcpu& vcpu) noexcept { core_.unpause(self_, vcpu, now_); }
+
+// ------------------------------------------------------------------------------------------------------------------ locks
+
+// The lock of the vCPU's pCPU, which may change until we have it. Returns the pCPU that it turned out to be.
+CpuId Core::lock_processor(Vcpu const& vcpu) HV_NO_THREAD_SAFETY_ANALYSIS
+{
+    HV_ASSERT_SLOW(arch::irqs_are_off());
+    while (true) {
+        CpuId const cpu{vcpu.processor()};
+        pool_.pcpu(cpu).lock.lock();
+        if (vcpu.processor() == cpu)
+            return cpu;
+        pool_.pcpu(cpu).lock.unlock();
+    }
+}
+
+// Both locks in ascending order, one if they are the same.
+void Core::lock_pair(CpuId a, CpuId b) HV_NO_THREAD_SAFETY_ANALYSIS
+{
+    HV_ASSERT_SLOW(arch::irqs_are_off());
+    pool_.pcpu(a < b ? a : b).lock.lock();
+    if (a != b)
+        pool_.pcpu(a < b ? b : a).lock.lock();
+}
+
+void Core::unlock_pair(CpuId a, CpuId b) HV_NO_THREAD_SAFETY_ANALYSIS
+{
+    pool_.pcpu(a).lock.unlock();
+    if (a != b)
+        pool_.pcpu(b).lock.unlock();
+}
+
+// ------------------------------------------------------------------------------------------------------------- run states
+
+// Lock held. Time spent is added to the state that ends; a clock that went backwards adds nothing.
+void Core::change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now)
+{
+    RunStateClock& clock{vcpu.run_state};
+    if (clock.state == to)
+        return;
+    if (now > clock.entered) {
+        clock.spent[static_cast<unsigned>(clock.state)] += now - clock.entered;
+        clock.entered = now;
+    }
+    pool_.tracer().runstate(self, now, clock.state, to, vcpu.packed());
+    clock.state = to;
+}
+
+// Lock held. What is left to do once the vCPU may not run: leave the queue, or stop running.
+void Core::sleep_locked(CpuId self, Vcpu& vcpu, Instant now)
+{
+    if (vcpu.run_state.state == RunState::runnable)
+        change_state(self, vcpu, RunState::offline, now);
+    if (pool_.pcpu(vcpu.processor()).current == &vcpu)
+        pool_.env().tickle(vcpu.processor());
+    else
+        ops_.sleep(policy_, self, vcpu, now);
+}
+
+void Core::sleep_nosync(CpuId self, Vcpu& vcpu, Instant now)
+{
+    HV_ASSERT(!vcpu.is_idle());
+    CpuId const cpu{lock_processor(vcpu)};
+    // Runnable by now: somebody woke it in between, and nothing is to be done.
+    if (!vcpu.is_runnable())
+        sleep_locked(self, vcpu, now);
+    unlock_pair(cpu, cpu);
+    pool_.tracer().emit(self, now, trace::Event::sleep, vcpu.domain.id.value(), vcpu.index.value());
+}
+
+void Core::sleep_sync(CpuId self, Vcpu& vcpu, Instant now)
+{
+    sleep_nosync(self, vcpu, now);
+    while (!vcpu.is_runnable() && vcpu.is_running())
+        arch::relax();
+}
+
+void Core::pause_nosync(CpuId self, Vcpu& vcpu, Instant now)
+{
+    vcpu.pause_count.fetch_add(1);
+    sleep_nosync(self, vcpu, now);
+}
+
+void Core::unpause(CpuId self, Vcpu& vcpu, Instant now)
+{
+    std::uint32_t const before = vcpu.pause_count.fetch_sub(1);
+    HV_ASSERT(before > 0);
+    if (before == 1)
+        wake(self, vcpu, now);
+}
+
+// Lock held. Whether the vCPU, awake now, has to be queued; its run state is brought up to date.
+bool Core::becomes_runnable(CpuId self, Vcpu& vcpu, Instant now)
+{
+    RunState const state{vcpu.run_state.state};
+    if (vcpu.is_runnable()) {
+        if (state == RunState::blocked || state == RunState::offline)
+            change_state(self, vcpu, RunState::runnable, now);
+        return pool_.pcpu(vcpu.processor()).current != &vcpu;
+    }
+    if (!vcpu.has_flag(PauseFlag::blocked) && state == RunState::blocked)
+        change_state(self, vcpu, RunState::offline, now);
+    return false;
+}
+
+void Core::wake(CpuId self, Vcpu& vcpu, Instant now)
+{
+    HV_ASSERT(!vcpu.is_idle());
+    pool_.tracer().emit(self, now, trace::Event::wake, vcpu.domain.id.value(), vcpu.index.value());
+    CpuId own{lock_processor(vcpu)};
+    CpuId other{own};
+    // A policy that names another pCPU is asked again once both locks are held, since all it saw may have changed. Wishes
+    // that differ each time are granted three rounds; then the vCPU stays at home.
+    for (unsigned round = 0; becomes_runnable(self, vcpu, now); ++round) {
+        WakeDecision decision{ops_.wake(policy_, self, vcpu, now)};
+        if (!decision.queue)
+            break;
+        // Its context is still being saved on its own pCPU, so nobody else may pick it up yet.
+        if (vcpu.is_running() || round == 3)
+            decision.queue_on = own;
+        if (decision.queue_on == own || decision.queue_on == other) {
+            queue_woken(self, vcpu, decision, now);
+            break;
+        }
+        CpuId const wanted{decision.queue_on};
+        unlock_pair(own, other);
+        own = vcpu.processor();
+        other = wanted;
+        lock_pair(own, other);
+        if (vcpu.processor() == own)
+            continue;
+        unlock_pair(own, other);
+        own = other = lock_processor(vcpu);
+    }
+    unlock_pair(own, other);
+}
+
+// Locks of the vCPU's pCPU and of decision.queue_on held.
+void Core::queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Instant now)
+{
+    vcpu.set_processor(decision.queue_on);
+    ops_.enqueue(policy_, self, vcpu, now);
+    if (decision.push_current)
+        pool_.pcpu(decision.queue_on).current->set_flag(PauseFlag::migrating);
+    for (CpuId const cpu : decision.tickle) {
+        pool_.tracer().emit(self, now, trace::Event::tickle, cpu.value());
+        pool_.env().tickle(cpu);
+    }
+}
+
+// ----------------------------------------------------------------------------------------------------------------- events
+
+bool Core::block(CpuId self, Vcpu& vcpu, Instant now)
+{
+    constexpr auto blocked = static_cast<std::uint32_t>(PauseFlag::blocked);
+    constexpr auto pending = static_cast<std::uint32_t>(PauseFlag::event_pending);
+    std::uint32_t flags{vcpu.pause_flags.load()};
+    while (true) {
+        std::uint32_t const desired = (flags & pending) != 0 ? flags & ~pending : flags | blocked;
+        if (vcpu.pause_flags.compare_exchange_weak(flags, desired))
+            break;
+    }
+    if ((flags & pending) != 0)
+        return false;
+    pool_.tracer().emit(self, now, trace::Event::block, vcpu.domain.id.value(), vcpu.index.value());
+    pool_.env().tickle(self);
+    return true;
+}
+
+bool Core::unblock(CpuId self, Vcpu& vcpu, Instant now)
+{
+    if (!vcpu.clear_flag(PauseFlag::blocked))
+        return false;
+    wake(self, vcpu, now);
+    return true;
+}
+
+bool Core::notify(CpuId self, Vcpu& vcpu, Instant now)
+{
+    constexpr auto blocked = static_cast<std::uint32_t>(PauseFlag::blocked);
+    constexpr auto pending = static_cast<std::uint32_t>(PauseFlag::event_pending);
+    std::uint32_t flags{vcpu.pause_flags.load()};
+    while (true) {
+        std::uint32_t const desired = (flags & blocked) != 0 ? flags & ~blocked : flags | pending;
+        if (vcpu.pause_flags.compare_exchange_weak(flags, desired))
+            break;
+    }
+    if ((flags & blocked) != 0)
+        wake(self, vcpu, now);
+    return (flags & blocked) != 0 || (flags & pending) == 0;
+}
+
+void Core::yield(CpuId self, Vcpu& vcpu, Instant now)
+{
+    CpuId const cpu{lock_processor(vcpu)};
+    if (ops_.yield != nullptr)
+        ops_.yield(policy_, self, vcpu);
+    unlock_pair(cpu, cpu);
+    pool_.tracer().emit(self, now, trace::Event::yield, vcpu.domain.id.value(), vcpu.index.value());
+    pool_.env().tickle(self);
+}
+
+// --------------------------------------------------------------------------------------------------------------- dispatch
+
+bool Core::timer(CpuId self, TimerId id, Instant now)
+{
+    if (id == timer::slice) {
+        pool_.env().tickle(self);
+        return true;
+    }
+    if (id == timer::tick && ops_.tick != nullptr) {
+        // Only this pCPU changes its current vCPU, and it is here, so no lock is needed to read it.
+        Vcpu& current{*pool_.pcpu(self).current};
+        pool_.tracer().emit(self, now, trace::Event::tick, current.packed());
+        if (ops_.tick(policy_, self, current, now)) {
+            current.set_flag(PauseFlag::migrating);
+            pool_.env().tickle(self);
+        }
+        return true;
+    }
+    if (id == timer::accounting && ops_.account != nullptr) {
+        Parking parking{*this, self, now};
+        ops_.account(policy_, self, now, parking);
+        return true;
+    }
+    return false;
+}
+
+// The tick serves vCPUs that run: an idle pCPU's is stopped, and goes on when the pCPU reschedules again.
+void Core::suspend_or_resume_tick(Pcpu& pcpu, bool resume, Instant now)
+{
+    if (ops_.tick == nullptr)
+        return;
+    if (resume && pcpu.tick_suspended && ops_.tick_resumes != nullptr)
+        ops_.tick_resumes(policy_, pcpu.id, now);
+    if (!resume)
+        pool_.env().disarm(pcpu.id, timer::tick);
+    pcpu.tick_suspended = !resume;
+}
+
+Switch Core::schedule(CpuId self, Instant now)
+{
+    Pcpu& pcpu{pool_.pcpu(self)};
+    arch::Env& env{pool_.env()};
+    Guard guard{pcpu.lock, irqs_off};
+    Vcpu& previous{*pcpu.current};
+    if (previous.is_idle())
+        suspend_or_resume_tick(pcpu, true, now);
+    env.disarm(self, timer::slice);
+
+    Decision const decision{ops_.schedule(policy_, self, previous, now, false)};
+    Vcpu& next{*decision.next};
+    if (next.is_idle())
+        suspend_or_resume_tick(pcpu, false, now);
+    if (decision.slice)
+        env.arm(self, timer::slice, now + *decision.slice);
+    pcpu.current = &next;
+    if (&next == &previous) {
+        pool_.tracer().emit(self, now, trace::Event::continue_running, next.packed());
+        return {&previous, &next};
+    }
+    HV_ASSERT(!next.is_running());
+    HV_ASSERT_SLOW(next.processor() == self);
+    trace_switch(self, previous, next, decision.slice, now);
+    next.set_running(true);
+    return {&previous, &next};
+}
+
+// Lock held. No record may come between the two run-state changes, nor after them before the switch itself.
+void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now)
+{
+    trace::Tracer& tracer{pool_.tracer()};
+    Duration const ran{now - previous.run_state.entered};
+    Duration const waited{next.run_state.state == RunState::runnable ? now - next.run_state.entered : Duration{}};
+    tracer.emit(self, now, trace::Event::switch_infprev, previous.domain.id.value(), previous.index.value(), ran.ns());
+    tracer.emit(self, now, trace::Event::switch_infnext, next.domain.id.value(), next.index.value(), waited.ns(),
+                slice ? slice->ns() : -1);
+    tracer.emit(self, now, trace::Event::switch_to, previous.domain.id.value(), previous.index.value(),
+                next.domain.id.value(), next.index.value());
+    change_state(self, previous,
+                 previous.has_flag(PauseFlag::blocked) ? RunState::blocked
+                 : previous.is_runnable()              ? RunState::runnable
+                                                       : RunState::offline,
+                 now);
+    previous.last_run_time = now;
+    change_state(self, next, RunState::running, now);
+    tracer.ring(self).set_current(next.domain.id.value(), next.index.value());
+}
+
+void Core::context_saved(CpuId self, Vcpu& previous, Instant now)
+{
+    previous.set_running(false);
+    if (previous.has_flag(PauseFlag::migrating))
+        finish_migration(self, previous, now);
+}
+
+// -------------------------------------------------------------------------------------------------------------- migration
+
+// Lock held. The vCPU shall find itself another pCPU; finish_migration does the rest, now or when its context is saved.
+void Core::mark_migrating(CpuId self, Vcpu& vcpu, Instant now)
+{
+    vcpu.set_flag(PauseFlag::migrating);
+    sleep_locked(self, vcpu, now);
+}
+
+// The pick needs the lock of the pCPU that it may name, which is not known before: so pick, lock both, and look whether all
+// that led to the pick still holds. A pick that is still good is kept, or the loop could chase its own picks for ever.
+void Core::finish_migration(CpuId self, Vcpu& vcpu, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS
+{
+    if (vcpu.is_running() || !vcpu.has_flag(PauseFlag::migrating))
+        return; // Still on its pCPU: context_saved comes back to this.
+    CpuId from{vcpu.processor()};
+    CpuId to{from};
+    for (bool picked = false;;) {
+        CpuId const held_to{to};
+        lock_pair(from, held_to);
+        if (vcpu.processor() != from) {
+            unlock_pair(from, held_to);
+            from = to = vcpu.processor();
+            picked = false;
+            continue;
+        }
+        if (picked && vcpu.hard_affinity.test(to) && pool_.members().test(to))
+            break;
+        to = ops_.pick_cpu(policy_, self, vcpu, now);
+        if (to == from || to == held_to) {
+            if (to != held_to) // Only `from` is of use from here on.
+                pool_.pcpu(held_to).lock.unlock();
+            break;
+        }
+        unlock_pair(from, held_to);
+        picked = true;
+    }
+    bool const goes = !vcpu.is_running() && vcpu.clear_flag(PauseFlag::migrating);
+    if (goes && to != from) {
+        pool_.tracer().emit(self, now, trace::Event::migrate, vcpu.packed(), from.value(), to.value());
+        vcpu.set_processor(to);
+    }
+    unlock_pair(from, to);
+    if (goes)
+        wake(self, vcpu, now);
+}
+
+} // namespace hv::sched

@@ -1,0 +1,212 @@
+// The part of the core that builds and steers: pCPUs, domains and vCPUs made, affinities and parameters set.
+#include "sched/core.hpp"
+
+#include <new>
+
+namespace hv::sched {
+
+namespace {
+
+// An object on `node`, in memory of the machine's; nullptr when there is none.
+template <typename T, typename... Args>
+[[nodiscard]] T* make(arch::Env& env, NodeId node, Args&&... args)
+{
+    void* const memory{env.allocate(node, sizeof(T), alignof(T))};
+    return memory == nullptr ? nullptr : ::new (memory) T(static_cast<Args&&>(args)...);
+}
+
+// Storage for the policy's data; a policy without any gets none. false: no memory.
+[[nodiscard]] bool storage_for(arch::Env& env, NodeId node, Storage const& storage, void*& memory)
+{
+    memory = storage.size == 0 ? nullptr : env.allocate(node, storage.size, storage.align);
+    return storage.size == 0 || memory != nullptr;
+}
+
+} // namespace
+
+Result<Vcpu*, CoreError> Core::make_idle_vcpu(CpuId cpu)
+{
+    NodeId const node{pool_.topology().node_of(cpu)};
+    void* vcpu_data{nullptr};
+    void* pcpu_data{nullptr};
+    Vcpu* const vcpu{make<Vcpu>(pool_.env(), node, idle_domain_, VcpuIndex{cpu.value()}, cpu)};
+    if (vcpu == nullptr || !storage_for(pool_.env(), node, ops_.vcpu, vcpu_data) ||
+        !storage_for(pool_.env(), node, ops_.pcpu, pcpu_data))
+        return fail(CoreError::no_memory);
+    vcpu->hard_affinity = CpuMask::of(cpu);
+    vcpu->soft_affinity = vcpu->hard_affinity;
+    ops_.attach_vcpu(vcpu_data, *vcpu);
+    Pcpu& pcpu{pool_.pcpu(cpu)};
+    pcpu.idle = vcpu;
+    ops_.attach_pcpu(pcpu_data, pcpu);
+    return vcpu;
+}
+
+void Core::pcpu_up(CpuId self, Instant now)
+{
+    Pcpu& pcpu{pool_.pcpu(self)};
+    HV_ASSERT(pcpu.idle != nullptr);
+    {
+        Guard guard{pcpu.lock, irqs_off};
+        pcpu.current = pcpu.idle;
+        pcpu.idle->set_running(true);
+        pcpu.idle->run_state = {.state = RunState::runnable, .entered = now};
+        // Readers of a trace want to see a pCPU's idle vCPU arrive before anything else happens there.
+        change_state(self, *pcpu.idle, RunState::running, now);
+        pool_.tracer().ring(self).set_current(idle_domain_id.value(), self.value());
+        pool_.members_.set(self);
+    }
+    if (ops_.pcpu_joins != nullptr)
+        ops_.pcpu_joins(policy_, self, now);
+}
+
+Result<Domain*, CoreError> Core::create_domain(DomainId id)
+{
+    HV_ASSERT(id < idle_domain_id);
+    void* data{nullptr};
+    Domain* const domain{make<Domain>(pool_.env(), NodeId{0}, id)};
+    if (domain == nullptr || !storage_for(pool_.env(), NodeId{0}, ops_.domain, data))
+        return fail(CoreError::no_memory);
+    ops_.attach_domain(data, *domain);
+    domains_.push_back(*domain);
+    return domain;
+}
+
+Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now)
+{
+    NodeId const node{pool_.topology().node_of(initial)};
+    void* data{nullptr};
+    Vcpu* const vcpu{make<Vcpu>(pool_.env(), node, domain, VcpuIndex{domain.vcpu_count}, initial)};
+    if (vcpu == nullptr || !storage_for(pool_.env(), node, ops_.vcpu, data))
+        return fail(CoreError::no_memory);
+    vcpu->set_flag(PauseFlag::down);
+    vcpu->run_state.entered = now;
+    vcpu->last_run_time = now;
+    vcpu->hard_affinity = CpuMask::first_n(pool_.pcpu_limit());
+    vcpu->soft_affinity = vcpu->hard_affinity;
+    ops_.attach_vcpu(data, *vcpu);
+    domain.vcpus.push_back(*vcpu);
+    ++domain.vcpu_count;
+    if (ops_.vcpu_added != nullptr)
+        ops_.vcpu_added(policy_, *vcpu, now);
+    pool_.tracer().emit(self, now, trace::Event::domain_add, domain.id.value());
+    update_node_affinity(domain);
+    return vcpu;
+}
+
+void Core::set_params(Domain& domain, DomainParams params)
+{
+    if (ops_.params_changed != nullptr)
+        ops_.params_changed(policy_, domain, params);
+    domain.params = params;
+}
+
+Status<ParamError> Core::set_policy_param(std::string_view key, std::int64_t value)
+{
+    if (ops_.set_param == nullptr)
+        return fail(ParamError{"this policy has no parameters"});
+    return ops_.set_param(policy_, key, value);
+}
+
+// Automatic: the nodes of all pCPUs that some vCPU may run on.
+void Core::update_node_affinity(Domain& domain)
+{
+    if (!domain.auto_node_affinity || domain.vcpus.empty())
+        return;
+    NodeMask nodes;
+    for (Vcpu const& vcpu : domain.vcpus)
+        for (NodeId const node : pool_.topology().nodes())
+            if (count_common(vcpu.hard_affinity & pool_.members(), pool_.topology().pcpus_of(node)) != 0)
+                nodes.set(node);
+    domain.node_affinity = nodes;
+}
+
+Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now)
+{
+    if (!mask.intersects(pool_.members()))
+        return fail(CoreError::empty_affinity);
+    CpuId const cpu{lock_processor(vcpu)};
+    vcpu.hard_affinity = mask;
+    if (ops_.affinity_changed != nullptr)
+        ops_.affinity_changed(policy_, vcpu, now);
+    // Always placed anew, even where it is allowed already: the wider mask may hold a better place.
+    mark_migrating(self, vcpu, now);
+    unlock_pair(cpu, cpu);
+    update_node_affinity(vcpu.domain);
+    finish_migration(self, vcpu, now);
+    return done;
+}
+
+Status<CoreError> Core::set_node_affinity(Domain& domain, NodeMask nodes, Instant now)
+{
+    if (nodes.empty())
+        return fail(CoreError::empty_affinity);
+    domain.auto_node_affinity = nodes == NodeMask::all();
+    if (domain.auto_node_affinity)
+        update_node_affinity(domain);
+    else
+        domain.node_affinity = nodes;
+    spread_node_affinity(domain, now);
+    return done;
+}
+
+// The domain's node affinity is what its vCPUs prefer by default.
+void Core::spread_node_affinity(Domain& domain, Instant now)
+{
+    CpuMask preferred;
+    for (NodeId const node : domain.node_affinity & pool_.topology().nodes())
+        preferred |= pool_.topology().pcpus_of(node);
+    for (Vcpu& vcpu : domain.vcpus) {
+        CpuId const cpu{lock_processor(vcpu)};
+        vcpu.soft_affinity = preferred;
+        vcpu.prefers = !domain.auto_node_affinity;
+        if (ops_.affinity_changed != nullptr)
+            ops_.affinity_changed(policy_, vcpu, now);
+        unlock_pair(cpu, cpu);
+    }
+}
+
+Status<CoreError> Core::set_soft_affinity(Vcpu& vcpu, CpuMask const& mask, Instant now)
+{
+    if (mask.empty())
+        return fail(CoreError::empty_affinity);
+    CpuId const cpu{lock_processor(vcpu)};
+    vcpu.soft_affinity = mask;
+    vcpu.prefers = true;
+    if (ops_.affinity_changed != nullptr)
+        ops_.affinity_changed(policy_, vcpu, now);
+    unlock_pair(cpu, cpu);
+    return done;
+}
+
+void Core::start(CpuId self, Vcpu& vcpu, bool blocked, Instant now)
+{
+    if (blocked)
+        vcpu.set_flag(PauseFlag::blocked);
+    vcpu.clear_flag(PauseFlag::down);
+    wake(self, vcpu, now);
+}
+
+void Core::describe(Sink& sink) const
+{
+    print(sink, "scheduler: {}\n", ops_.name);
+    if (ops_.describe != nullptr)
+        ops_.describe(policy_, sink);
+}
+
+// A vCPU that runs leaves on the pCPU where it runs, and after it the idle vCPUs, so that every run-state time is complete.
+void Core::close_trace(CpuId self, Instant now)
+{
+    for (CpuId const cpu : pool_.members()) {
+        Vcpu& current{*pool_.pcpu(cpu).current};
+        change_state(cpu, current, RunState::offline, now);
+    }
+    for (Domain& domain : domains_)
+        for (Vcpu& vcpu : domain.vcpus)
+            change_state(self, vcpu, RunState::offline, now);
+    for (CpuId const cpu : pool_.members())
+        if (trace::Ring& ring{pool_.tracer().ring(cpu)}; ring.attached())
+            ring.close(pool_.env().trace_clock(cpu));
+}
+
+} // namespace hv::sched

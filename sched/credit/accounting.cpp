@@ -1,0 +1,173 @@
+// Who earns how much. Upstream: csched_acct, __csched_vcpu_acct_start, __csched_vcpu_acct_stop_locked.
+#include "sched/credit/credit.hpp"
+
+namespace hv::sched::credit {
+
+namespace {
+
+// Shares are rounded up; the credit balance absorbs what that creates. 64 bits: upstream's 32 overflow on large machines.
+[[nodiscard]] constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+} // namespace
+
+// One accounting's working values; weight, balance and credits are those at its start throughout.
+struct Credit::Period {
+    std::int64_t weight;
+    std::int64_t balance;
+    std::int64_t credits_per_vcpu; // a slice's worth
+    std::int64_t total;            // to hand out, grows by what capped domains leave
+    std::int64_t weight_left;
+    bool wanted{false}; // some domain so far wants more than its share
+    std::int64_t new_balance{0};
+    std::int64_t domain_peak{0}; // of the domain at hand: the most a capped vCPU may owe before it is parked
+};
+
+void Credit::activate(CpuId self, CreditVcpu& vcpu, Instant now)
+{
+    Guard guard{private_lock_, irqs_off};
+    CreditDomain& domain{data(vcpu.vcpu.domain)};
+    if (!vcpu.is_active()) {
+        domain.active.push_front(vcpu);
+        ++domain.active_count;
+        weight_ += domain.weight;
+        if (!domain.is_linked())
+            active_.push_front(domain);
+    }
+    pool_.tracer().emit(self, now, trace::Event::account_start, domain.domain.id.value(), vcpu.vcpu.index.value(),
+                        domain.active_count);
+}
+
+void Credit::deactivate(CpuId self, CreditVcpu& vcpu, Instant now)
+{
+    CreditDomain& domain{data(vcpu.vcpu.domain)};
+    domain.active.erase(vcpu);
+    --domain.active_count;
+    weight_ -= domain.weight;
+    if (domain.active_count == 0)
+        active_.erase(domain);
+    pool_.tracer().emit(self, now, trace::Event::account_stop, domain.domain.id.value(), vcpu.vcpu.index.value(),
+                        domain.active_count);
+}
+
+void Credit::vcpu_removed(Vcpu& vcpu, Instant now) noexcept
+{
+    Guard guard{private_lock_, irqs_off};
+    if (data(vcpu).is_active())
+        deactivate(vcpu.processor(), data(vcpu), now);
+}
+
+// What the domain earns for all its active vCPUs together.
+std::int64_t Credit::share_of(CreditDomain& domain, Period& period)
+{
+    std::int64_t const count{domain.active_count};
+    period.weight_left -= count * domain.weight;
+    std::int64_t peak{count * period.credits_per_vcpu};
+    if (period.balance < 0)
+        peak += ceil_div(-period.balance * domain.weight * count, period.weight);
+    if (domain.cap != 0) {
+        std::int64_t const cap{ceil_div(domain.cap * period.credits_per_vcpu, 100)};
+        peak = cap < peak ? cap : peak;
+        period.domain_peak = ceil_div(cap, count);
+    }
+    std::int64_t const fair{ceil_div(period.total * domain.weight * count, period.weight)};
+    if (fair < peak) {
+        period.wanted = true;
+        return fair;
+    }
+    // The surplus goes to those later in the list. Whoever left it to nobody, though somebody before had wanted it, moves to
+    // the front: next time it comes first.
+    if (period.weight_left != 0)
+        period.total += ceil_div((fair - peak) * period.weight, period.weight_left);
+    if (period.wanted) {
+        active_.erase(domain);
+        active_.push_front(domain);
+    }
+    return peak;
+}
+
+void Credit::account_vcpu(CpuId self, CreditVcpu& vcpu, std::int64_t earned, std::int64_t park_below, Period& period,
+                          Parking& parking, Instant now)
+{
+    auto const more = static_cast<std::int32_t>(earned);
+    std::int64_t credit{vcpu.credit.fetch_add(more, std::memory_order_relaxed) + more};
+    if (credit < 0) {
+        vcpu.set_prio(Prio::over);
+        if (data(vcpu.vcpu.domain).cap != 0 && credit < -park_below && !vcpu.set(Flag::parked))
+            parking.park(vcpu.vcpu);
+        if (credit < -period.credits_per_vcpu) {
+            credit = -period.credits_per_vcpu;
+            vcpu.credit.store(static_cast<std::int32_t>(credit), std::memory_order_relaxed);
+        }
+    } else {
+        vcpu.set_prio(Prio::under);
+        // PARKED goes before the unpause, so the wake boosts the vCPU: upstream's, mended there in 2019.
+        if (vcpu.clear(Flag::parked))
+            parking.unpark(vcpu.vcpu);
+        if (credit > period.credits_per_vcpu) {
+            deactivate(self, vcpu, now);
+            credit /= 2; // a little ahead next time
+            vcpu.credit.store(static_cast<std::int32_t>(credit), std::memory_order_relaxed);
+        }
+    }
+    period.new_balance += credit;
+}
+
+void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
+{
+    {
+        Guard guard{private_lock_, irqs_off};
+        if (weight_ == 0) {
+            credit_balance_ = 0;
+            pool_.env().arm(self, timer::accounting, now + params_.tslice);
+            return;
+        }
+        Period period{.weight = weight_, .balance = credit_balance_, .credits_per_vcpu = params_.credits_per_tslice(),
+                      .total = credit_ + (credit_balance_ < 0 ? -credit_balance_ : 0), .weight_left = weight_};
+        for (auto next_domain = active_.begin(); next_domain != active_.end();) {
+            CreditDomain& domain{*next_domain++}; // It may move to the front or leave the list.
+            std::int64_t const count{domain.active_count};
+            std::int64_t const each{ceil_div(share_of(domain, period), count)};
+            for (auto next_vcpu = domain.active.begin(); next_vcpu != domain.active.end();) {
+                CreditVcpu& vcpu{*next_vcpu++}; // It may become inactive.
+                account_vcpu(self, vcpu, each, period.domain_peak, period, parking, now);
+            }
+        }
+        credit_balance_ = period.new_balance;
+    }
+    // relaxed: the lock's release published the priorities; who reads late sorts at the next tick.
+    sort_epoch_.fetch_add(1, std::memory_order_relaxed);
+    pool_.env().arm(self, timer::accounting, now + params_.tslice);
+}
+
+// Single-threaded callers only: tests and the simulator, between events.
+bool Credit::is_consistent() const noexcept HV_NO_THREAD_SAFETY_ANALYSIS
+{
+    std::int64_t weight{0};
+    for (CreditDomain const& domain : active_) {
+        std::int64_t count{0};
+        for (CreditVcpu const& vcpu : domain.active) {
+            if (&data(vcpu.vcpu.domain) != &domain)
+                return false;
+            ++count;
+        }
+        if (count == 0 || count != domain.active_count)
+            return false;
+        weight += count * domain.weight;
+    }
+    if (weight != weight_ || credit_ != cpus_.count() * params_.credits_per_tslice())
+        return false;
+    for (CpuId const cpu : pool_.members()) {
+        auto const& mine = *static_cast<CreditPcpu const*>(pool_.pcpu(cpu).policy_data);
+        bool idle_queued{false};
+        for (CreditVcpu const& vcpu : mine.queue) {
+            if (vcpu.vcpu.processor() != cpu || &vcpu.vcpu == mine.pcpu.current)
+                return false;
+            idle_queued |= vcpu.vcpu.is_idle();
+        }
+        if (idle_queued == mine.pcpu.current->is_idle())
+            return false;
+    }
+    return true;
+}
+
+} // namespace hv::sched::credit

@@ -1,0 +1,87 @@
+// `credit`: Xen's credit scheduler as of 4.3 with NUMA node affinity, decision for decision, quirks included.
+//
+// Every vCPU has credit, which running burns and a periodic accounting hands out by weight. Who has credit left is UNDER,
+// who has not is OVER; who wakes up UNDER is BOOSTed for a while. A pCPU runs the best of its queue, and when that is worse
+// than UNDER looks for better on others, first for vCPUs that would rather run here. Its weaknesses are kept: this is the
+// control group. One file a matter: accounting.cpp who earns what, tickle.cpp whom a wake disturbs, pick.cpp where a vCPU
+// goes, balance.cpp what an unemployed pCPU takes, credit.cpp the hooks.
+//
+// Locking: private_lock_ guards what accounting works on and comes before any run-queue lock. Floor: sched.
+#pragma once
+
+#include "sched/affinity.hpp"
+#include "sched/credit/types.hpp"
+
+namespace hv::sched::credit {
+
+class Credit {
+public:
+    static constexpr std::string_view name{"credit"};
+    static constexpr bool has_credit = true;
+
+    using PcpuData = CreditPcpu;
+    using VcpuData = CreditVcpu;
+    using DomainData = CreditDomain;
+
+    explicit Credit(Pool& pool) : pool_{pool} {}
+
+    Decision schedule(CpuId self, Vcpu& current, Instant now, bool force_idle) noexcept;
+    WakeDecision wake(CpuId self, Vcpu& vcpu, Instant now) noexcept;
+    void enqueue(CpuId self, Vcpu& vcpu, Instant now) noexcept;
+    void sleep(CpuId self, Vcpu& vcpu, Instant now) noexcept;
+    CpuId pick_cpu(CpuId self, Vcpu& vcpu, Instant now) noexcept;
+
+    void pcpu_joins(CpuId cpu, Instant now) noexcept;
+    void pcpu_leaves(CpuId by, CpuId cpu, Instant now) noexcept;
+    void vcpu_removed(Vcpu& vcpu, Instant now) noexcept;
+    void affinity_changed(Vcpu& vcpu, Instant now) noexcept;
+    void params_changed(Domain& domain, DomainParams params) noexcept;
+    Status<ParamError> set_param(std::string_view key, std::int64_t value) noexcept;
+    void yield(CpuId self, Vcpu& current) noexcept;
+    bool tick(CpuId self, Vcpu& current, Instant now) noexcept;
+    void tick_resumes(CpuId self, Instant now) noexcept;
+    void account(CpuId self, Instant now, Parking& parking) noexcept;
+    void describe(Sink& sink) const noexcept;
+    [[nodiscard]] bool is_consistent() const noexcept;
+
+private:
+    struct Period;
+
+    static CreditVcpu& data(Vcpu& vcpu) { return *static_cast<CreditVcpu*>(vcpu.policy_data); }
+    static CreditDomain& data(Domain& domain) { return *static_cast<CreditDomain*>(domain.policy_data); }
+    CreditPcpu& at(CpuId cpu) { return *static_cast<CreditPcpu*>(pool_.pcpu(cpu).policy_data); }
+
+    static void burn(CreditVcpu& vcpu, Instant now);
+    void sort_if_stale(CreditPcpu& pcpu);
+
+    // tickle.cpp
+    void choose_tickles(CpuId self, CreditVcpu& woken, WakeDecision& decision);
+    CpuMask one_of(CpuId self, CpuMask const& candidates);
+    // pick.cpp
+    CpuId pick(CpuId self, Vcpu& vcpu, bool commit, Instant now);
+    // balance.cpp
+    CreditVcpu& balance(CpuId self, CreditVcpu& best_here, bool& migrated, Instant now);
+    CreditVcpu* steal_from_node(CpuId self, NodeId node, Prio floor, BalanceStep step, Instant now);
+    CreditVcpu* steal(CpuId self, CreditPcpu& victim, Prio floor, BalanceStep step, Instant now);
+    // accounting.cpp
+    void activate(CpuId self, CreditVcpu& vcpu, Instant now);
+    void deactivate(CpuId self, CreditVcpu& vcpu, Instant now) HV_REQUIRES(private_lock_);
+    std::int64_t share_of(CreditDomain& domain, Period& period) HV_REQUIRES(private_lock_);
+    void account_vcpu(CpuId self, CreditVcpu& vcpu, std::int64_t earned, std::int64_t park_below, Period& period,
+                      Parking& parking, Instant now) HV_REQUIRES(private_lock_);
+
+    Pool& pool_;
+    Params params_;
+    AtomicCpuMask idlers_; // pCPUs that run idle and may be tickled
+    std::atomic<std::uint32_t> sort_epoch_{0};
+
+    TicketLock private_lock_{policy_lock_key()};
+    List<CreditDomain, ActiveDomainTag> active_ HV_GUARDED_BY(private_lock_);
+    CpuMask cpus_ HV_GUARDED_BY(private_lock_);
+    CpuId master_ HV_GUARDED_BY(private_lock_){}; // hosts the accounting timer
+    std::int64_t weight_ HV_GUARDED_BY(private_lock_){0};         // sum over active vCPUs of their domain's weight
+    std::int64_t credit_ HV_GUARDED_BY(private_lock_){0};         // handed out per period: pCPUs x credits per slice
+    std::int64_t credit_balance_ HV_GUARDED_BY(private_lock_){0}; // sum of active vCPUs' credits after the last accounting
+};
+
+} // namespace hv::sched::credit

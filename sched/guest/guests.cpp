@@ -1,0 +1,142 @@
+#include "sched/guest/guests.hpp"
+
+#include <new>
+
+namespace hv::sched::guest {
+
+Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed)
+{
+    if (count_ == table_.size())
+        return nullptr;
+    NodeId const node{core_.pool().topology().node_of(vcpu.processor())};
+    void* const memory{core_.pool().env().allocate(node, sizeof(Guest), alignof(Guest))};
+    if (memory == nullptr)
+        return nullptr;
+    Guest* const guest{::new (memory) Guest{vcpu, count_}};
+    guest->work = {.workload = workload, .random = Random{seed, vcpu.domain.id, vcpu.index}};
+    vcpu.guest = guest;
+    table_[count_++] = guest;
+    return guest;
+}
+
+bool Guests::is_current(Guest const& guest) const
+{
+    return core_.pool().pcpu(guest.vcpu.processor()).current == &guest.vcpu;
+}
+
+void Guests::start(CpuId self, Guest& guest, Instant now)
+{
+    Workload const& workload{guest.work.workload};
+    bool const waits{begins_waiting(workload)};
+    if (!waits && driver_ == Driver::events)
+        advance(self, guest, now);
+    core_.start(self, guest.vcpu, waits, now);
+    if (workload.kind == WorkloadKind::periodic)
+        core_.pool().env().arm(guest.vcpu.processor(), guest.wake_timer(), now + workload.phase);
+}
+
+void Guests::switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now)
+{
+    if (!previous.is_idle() && of(previous).computing) {
+        Guest& guest{of(previous)};
+        core_.pool().env().disarm(self, timer::phase);
+        if (now > guest.resumed)
+            guest.left -= now - guest.resumed;
+        // Its end falls on this very instant but was not handled yet: there must be something left to end.
+        if (guest.left <= Duration{})
+            guest.left = Duration::from_ns(1);
+    }
+    if (!next.is_idle() && of(next).computing)
+        resume_phase(self, of(next), now + context_switch_);
+}
+
+void Guests::resume_phase(CpuId self, Guest& guest, Instant from)
+{
+    guest.resumed = from;
+    if (guest.has_deadline)
+        guest.left = guest.deadline > from ? guest.deadline - from : Duration{};
+    if (guest.left < forever / 2)
+        core_.pool().env().arm(self, timer::phase, from + guest.left);
+}
+
+void Guests::begin_phase(CpuId self, Guest& guest, Action const& action, Instant now)
+{
+    guest.computing = true;
+    guest.has_deadline = action.kind == Action::Kind::compute_until;
+    guest.deadline = action.until;
+    guest.left = action.amount;
+    if (is_current(guest))
+        resume_phase(self, guest, now);
+}
+
+void Guests::end_phase(CpuId self, Instant now)
+{
+    Vcpu& current{*core_.pool().pcpu(self).current};
+    if (current.is_idle() || !of(current).computing)
+        return; // It was switched out on the way here.
+    Guest& guest{of(current)};
+    guest.computing = false;
+    ++guest.phases;
+    if (driver_ == Driver::events)
+        advance(self, guest, now);
+}
+
+bool Guests::timer(CpuId self, TimerId id, Instant now)
+{
+    if (id == timer::phase) {
+        end_phase(self, now);
+        return true;
+    }
+    if (id.value() < timer::first_vcpu || id.value() - timer::first_vcpu >= count_)
+        return false;
+    Guest& guest{*table_[id.value() - timer::first_vcpu]};
+    Workload const& workload{guest.work.workload};
+    if (workload.kind == WorkloadKind::periodic)
+        core_.pool().env().arm(self, id, now + workload.period);
+    deliver(self, guest, now);
+    return true;
+}
+
+// An event for the guest. Without tasks, one that wakes it also begins its next phase.
+void Guests::deliver(CpuId self, Guest& guest, Instant now)
+{
+    if (driver_ == Driver::events && guest.vcpu.has_flag(PauseFlag::blocked))
+        advance(self, guest, now);
+    if (!core_.notify(self, guest.vcpu, now))
+        ++guest.missed;
+}
+
+// Driver::events: do what the workload wants until it computes or waits.
+void Guests::advance(CpuId self, Guest& guest, Instant now)
+{
+    while (perform(self, guest, next(guest.work, now), now) == Outcome::goes_on) {
+    }
+}
+
+Outcome Guests::perform(CpuId self, Guest& guest, Action const& action, Instant now)
+{
+    arch::Env& env{core_.pool().env()};
+    switch (action.kind) {
+    case Action::Kind::compute:
+    case Action::Kind::compute_until:
+        begin_phase(self, guest, action, now);
+        return Outcome::computes;
+    case Action::Kind::wait_until:
+        env.arm(self, guest.wake_timer(), action.until);
+        if (core_.block(self, guest.vcpu, now))
+            return Outcome::waits;
+        env.disarm(self, guest.wake_timer());
+        return Outcome::goes_on;
+    case Action::Kind::wait:
+        return core_.block(self, guest.vcpu, now) ? Outcome::waits : Outcome::goes_on;
+    case Action::Kind::notify: {
+        // A domain's guests were added one after the other, in the order of their indices.
+        std::uint32_t const first = guest.number - guest.vcpu.index.value();
+        deliver(self, *table_[first + action.partner.value()], now);
+        return Outcome::goes_on;
+    }
+    }
+    return Outcome::goes_on;
+}
+
+} // namespace hv::sched::guest

@@ -1,0 +1,85 @@
+// Carries out what workloads do: phases of computation, waits, notifications, wake-ups. On top of the core, the same in the
+// kernel and in the simulator.
+//
+// A phase of computation is time on the pCPU: while its vCPU runs, timer::phase of that pCPU stands at its end; when the vCPU
+// is switched out, what is left is kept. A wake-up is a timer of the vCPU's own. Who asks the workload for the next action
+// differs: in the kernel the guest task does, on its own stack, and calls perform(); a simulated machine has no tasks, so
+// there (Driver::events) the end of a phase and the arrival of an event do.
+//
+// Locking: none of its own. A guest's phase is touched only on the pCPU where its vCPU is current, or by whoever wakes it
+// while it is blocked; the core's run-queue locks order the two. Floor: sched.
+#pragma once
+
+#include "sched/core.hpp"
+#include "sched/guest/workload.hpp"
+
+#include <span>
+
+namespace hv::sched::guest {
+
+struct Guest {
+    Guest(Vcpu& v, std::uint32_t n) : vcpu{v}, number{n} {}
+
+    Vcpu& vcpu;
+    std::uint32_t const number; // over the whole machine, in order of creation
+    WorkloadState work;
+
+    bool computing{false};
+    bool has_deadline{false}; // the phase ends at `deadline`, not after an amount
+    Duration left;            // of the phase, when it last stopped running
+    Instant deadline;
+    Instant resumed; // when work last began to make progress
+
+    std::uint64_t phases{0}; // ended
+    std::uint64_t missed{0}; // events lost because one was pending
+
+    [[nodiscard]] TimerId wake_timer() const { return TimerId{timer::first_vcpu + number}; }
+};
+
+enum class Driver : std::uint8_t { tasks, events };
+
+// What became of an action.
+enum class Outcome : std::uint8_t {
+    goes_on,  // done: ask for the next one
+    computes, // a phase began; it has ended when the guest's `computing` is false
+    waits,    // blocked; the pCPU has been asked to reschedule
+};
+
+class Guests {
+public:
+    // `table` has room for every guest of the machine. context_switch: how long after a switch work makes no progress.
+    Guests(Core& core, std::span<Guest*> table, Driver driver, Duration context_switch)
+        : core_{core}, table_{table}, driver_{driver}, context_switch_{context_switch}
+    {
+    }
+
+    // nullptr: no memory, or the table is full.
+    [[nodiscard]] Guest* add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed);
+    [[nodiscard]] std::span<Guest* const> all() const { return table_.first(count_); }
+    [[nodiscard]] Guest& of(Vcpu& vcpu) const { return *static_cast<Guest*>(vcpu.guest); }
+
+    // The vCPU becomes able to run. Its workload's clock starts now.
+    void start(CpuId self, Guest& guest, Instant now);
+    // The pCPU goes from one vCPU to another; before the machine switches contexts.
+    void switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now);
+    // false: not one of ours.
+    bool timer(CpuId self, TimerId id, Instant now);
+    // For the current vCPU of `self` (or, with Driver::events, one that is about to wake).
+    Outcome perform(CpuId self, Guest& guest, Action const& action, Instant now);
+
+private:
+    void begin_phase(CpuId self, Guest& guest, Action const& action, Instant now);
+    void resume_phase(CpuId self, Guest& guest, Instant from);
+    void end_phase(CpuId self, Instant now);
+    void deliver(CpuId self, Guest& guest, Instant now);
+    void advance(CpuId self, Guest& guest, Instant now);
+    [[nodiscard]] bool is_current(Guest const& guest) const;
+
+    Core& core_;
+    std::span<Guest*> table_;
+    std::uint32_t count_{0};
+    Driver driver_;
+    Duration context_switch_;
+};
+
+} // namespace hv::sched::guest

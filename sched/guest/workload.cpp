@@ -1,0 +1,67 @@
+#include "sched/guest/workload.hpp"
+
+namespace hv::sched::guest {
+
+namespace {
+
+using Kind = Action::Kind;
+
+Action burst(WorkloadState& state, Instant now)
+{
+    Workload const& w{state.workload};
+    state.step ^= 1;
+    if (state.step == 1)
+        return {.kind = Kind::compute, .amount = state.random.between(w.run_min, w.run_max)};
+    return {.kind = Kind::wait_until, .until = now + state.random.between(w.block_min, w.block_max)};
+}
+
+Action periodic(WorkloadState& state)
+{
+    state.step ^= 1;
+    if (state.step == 1)
+        return {.kind = Kind::compute, .amount = state.workload.run_min};
+    return {.kind = Kind::wait};
+}
+
+Action pingpong(WorkloadState& state)
+{
+    state.step = static_cast<std::uint8_t>(state.step == 2 ? 0 : state.step + 1);
+    switch (state.step) {
+    case 1: return {.kind = Kind::compute, .amount = state.workload.run_min};
+    case 2: return {.kind = Kind::notify, .partner = state.workload.partner};
+    default: return {.kind = Kind::wait};
+    }
+}
+
+// Asleep from `guard` before each multiple of the grid until `guard` after it.
+Action gridsleep(WorkloadState& state, Instant now)
+{
+    Workload const& w{state.workload};
+    state.step ^= 1;
+    if (state.step == 1) {
+        Instant deadline{now.next_multiple(w.grid) - w.guard};
+        if (deadline <= now)
+            deadline = deadline + w.grid;
+        return {.kind = Kind::compute_until, .until = deadline};
+    }
+    Instant wake{now.next_multiple(w.grid) - w.grid + w.guard};
+    if (wake <= now)
+        wake = wake + w.grid;
+    return {.kind = Kind::wait_until, .until = wake};
+}
+
+} // namespace
+
+Action next(WorkloadState& state, Instant now)
+{
+    switch (state.workload.kind) {
+    case WorkloadKind::hog: return {.kind = Kind::compute, .amount = forever};
+    case WorkloadKind::burst: return burst(state, now);
+    case WorkloadKind::periodic: return periodic(state);
+    case WorkloadKind::pingpong: return pingpong(state);
+    case WorkloadKind::gridsleep: return gridsleep(state, now);
+    }
+    return {.kind = Kind::wait};
+}
+
+} // namespace hv::sched::guest

@@ -1,0 +1,23 @@
+// The order of all locks of the product, in one table: who holds a lock of some rank may wait only for one of a higher rank,
+// or of the same rank and a higher ordinal. Debug builds check it (arch/generic/lock_order.hpp).
+//
+//   rank  lock                            ordinal   rule
+//   10    a policy's own (credit: the     0         taken before any run-queue lock, never while holding one
+//         private lock)
+//   20    run queue, one a pCPU           pCPU      two of them in ascending order; a thief takes a peer's by try_lock only
+//   40    memory of a node                node      below the scheduler: sched/ never holds it
+//   50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
+//   60    console                         0         leaf
+//
+// Floor: sched. mm/ and arch/ state their own ranks and may not look here; the numbers are agreed on.
+#pragma once
+
+#include "arch/generic/lock_order.hpp"
+#include "arch/generic/types.hpp"
+
+namespace hv::sched {
+
+[[nodiscard]] constexpr LockKey policy_lock_key() { return {.rank = 10, .ordinal = 0}; }
+[[nodiscard]] constexpr LockKey run_queue_lock_key(CpuId cpu) { return {.rank = 20, .ordinal = cpu.value()}; }
+
+} // namespace hv::sched

@@ -1,0 +1,66 @@
+// A pool: the pCPUs that one policy instance schedules, and what the core keeps for each of them. The core owns it; a policy
+// is born with a reference to it. There is one pool so far, and every pCPU that is up is in it.
+//
+// Locking: each Pcpu has the run-queue lock; `members` changes only when a pCPU joins or leaves, under the lock of that pCPU.
+// Floor: sched.
+#pragma once
+
+#include "arch/generic/mask.hpp"
+#include "arch/generic/thread_safety.hpp"
+#include "arch/generic/ticket_lock.hpp"
+#include "sched/env.hpp"
+#include "sched/locking.hpp"
+#include "sched/trace/tracer.hpp"
+#include "sched/vcpu.hpp"
+
+#include <cstdint>
+#include <span>
+
+namespace hv::sched {
+
+// The timers of a pCPU. A vCPU's wake-up timer is first_vcpu + its number, counted over the whole machine.
+namespace timer {
+inline constexpr TimerId slice{0};
+inline constexpr TimerId tick{1};
+inline constexpr TimerId accounting{2};
+inline constexpr TimerId phase{3};
+inline constexpr TimerId::Rep first_vcpu = 16;
+} // namespace timer
+
+// alignas: a peer that spins on this lock must not slow down its neighbours.
+struct alignas(64) Pcpu {
+    explicit Pcpu(CpuId number) : id{number}, lock{run_queue_lock_key(number)} {}
+
+    CpuId const id;
+    TicketLock lock;
+    Vcpu* current{nullptr}; // what scheduling considers current; written under the lock
+    Vcpu* idle{nullptr};
+    void* policy_data{nullptr};
+    bool tick_suspended{false}; // this pCPU's own
+};
+
+class Pool {
+public:
+    Pool(arch::Env& env, trace::Tracer& tracer, std::span<Pcpu* const> pcpus)
+        : env_{env}, tracer_{tracer}, pcpus_{pcpus}
+    {
+    }
+
+    [[nodiscard]] arch::Env& env() { return env_; }
+    [[nodiscard]] trace::Tracer& tracer() { return tracer_; }
+    [[nodiscard]] Topology const& topology() const { return env_.topology(); }
+    [[nodiscard]] CpuMask const& members() const { return members_; }
+    [[nodiscard]] unsigned pcpu_limit() const { return static_cast<unsigned>(pcpus_.size()); }
+    [[nodiscard]] Pcpu& pcpu(CpuId cpu) { return *pcpus_[cpu.value()]; }
+    [[nodiscard]] Pcpu const& pcpu(CpuId cpu) const { return *pcpus_[cpu.value()]; }
+
+private:
+    friend class Core;
+
+    arch::Env& env_;
+    trace::Tracer& tracer_;
+    std::span<Pcpu* const> pcpus_;
+    CpuMask members_;
+};
+
+} // namespace hv::sched

@@ -1,0 +1,74 @@
+#include "sched/system.hpp"
+
+#include <new>
+
+namespace hv::sched {
+
+// The storage that hangs off a System.
+struct System::Parts {
+    std::span<trace::Ring> rings;
+    std::span<Pcpu*> pcpus;
+    std::span<guest::Guest*> guests;
+    void* policy;
+};
+
+namespace {
+
+// An array of default-made objects on node 0; empty when there is no memory.
+template <typename T>
+[[nodiscard]] std::span<T> make_array(arch::Env& env, std::size_t count)
+{
+    void* const memory{env.allocate(NodeId{0}, count * sizeof(T), alignof(T))};
+    if (memory == nullptr)
+        return {};
+    T* const first{static_cast<T*>(memory)};
+    for (std::size_t i = 0; i < count; ++i)
+        ::new (static_cast<void*>(first + i)) T{};
+    return {first, count};
+}
+
+} // namespace
+
+System::System(arch::Env& env, SystemConfig const& config, Parts const& parts)
+    : tracer_{env, parts.rings}, pool_{env, tracer_, parts.pcpus},
+      core_{pool_, *config.policy, config.policy->create(parts.policy, pool_)},
+      guests_{core_, parts.guests, config.driver, config.context_switch}
+{
+    tracer_.set_mask(config.trace_mask);
+}
+
+// What one pCPU works with lies on its own node.
+bool System::make_pcpus(arch::Env& env, Parts& parts)
+{
+    for (std::size_t i = 0; i < parts.pcpus.size(); ++i) {
+        CpuId const cpu{static_cast<CpuId::Rep>(i)};
+        NodeId const node{env.topology().node_of(cpu)};
+        void* const pcpu{env.allocate(node, sizeof(Pcpu), alignof(Pcpu))};
+        void* const control{env.allocate(node, sizeof(trace::RingControl), 128)};
+        if (pcpu == nullptr || control == nullptr)
+            return false;
+        parts.pcpus[i] = ::new (pcpu) Pcpu{cpu};
+        parts.rings[i].attach(*::new (control) trace::RingControl{}, env.trace_memory(cpu));
+    }
+    return true;
+}
+
+Result<System*, CoreError> System::create(arch::Env& env, SystemConfig const& config)
+{
+    std::size_t const count{env.topology().pcpus.size()};
+    // One guest more than asked for: an empty table would look like one that could not be had.
+    Parts parts{.rings = make_array<trace::Ring>(env, count), .pcpus = make_array<Pcpu*>(env, count),
+                .guests = make_array<guest::Guest*>(env, config.guest_limit + 1),
+                .policy = env.allocate(NodeId{0}, config.policy->self.size, config.policy->self.align)};
+    void* const memory{env.allocate(NodeId{0}, sizeof(System), alignof(System))};
+    if (parts.rings.empty() || parts.pcpus.empty() || parts.guests.empty() || parts.policy == nullptr || memory == nullptr ||
+        !make_pcpus(env, parts))
+        return fail(CoreError::no_memory);
+    System* const system{::new (memory) System{env, config, parts}};
+    for (std::size_t i = 0; i < count; ++i)
+        if (auto const idle = system->core_.make_idle_vcpu(CpuId{static_cast<CpuId::Rep>(i)}); !idle)
+            return fail(idle.error());
+    return system;
+}
+
+} // namespace hv::sched
