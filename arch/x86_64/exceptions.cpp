@@ -1,0 +1,78 @@
+#include "arch/x86_64/exceptions.hpp"
+
+#include "arch/generic/format.hpp"
+#include "arch/x86_64/instructions.hpp"
+#include "arch/x86_64/irq_save.hpp"
+#include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/panic.hpp"
+#include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/stacks.hpp"
+
+#include <array>
+#include <string_view>
+
+extern "C" {
+bool run_expecting_fault(hv::arch::ExpectedFault* expected, void (*function)(void*), void* argument);
+extern char fault_recovery[]; // NOLINT(readability-identifier-naming)
+}
+
+namespace hv::arch {
+namespace {
+
+constexpr std::array<std::string_view, 22> names{
+    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode", "no FPU", "double fault",
+    "coprocessor overrun", "invalid TSS", "segment not present", "stack fault", "general protection", "page fault",
+    "reserved", "x87 error", "alignment check", "machine check", "SIMD error", "virtualization", "control protection"};
+
+void describe_page_fault(Sink& sink, TrapFrame const& frame)
+{
+    print(sink, " ({} {} {:x}, {})", (frame.error_code & 4) != 0 ? "user" : "kernel",
+          (frame.error_code & 16) != 0  ? "executes"
+          : (frame.error_code & 2) != 0 ? "writes"
+                                        : "reads",
+          read_cr2(), (frame.error_code & 1) != 0 ? "which its page forbids" : "which is not mapped");
+}
+
+[[noreturn]] void report(TrapFrame const& frame)
+{
+    Sink& sink{panic_begin()};
+    if (is_stack_guard(read_cr2()) && (frame.vector == 8 || frame.vector == 14))
+        print(sink, "stack overflow: ");
+    print(sink, "exception {} {}, error code {:x}", frame.vector,
+          frame.vector < names.size() ? names[frame.vector] : std::string_view{"unknown"}, frame.error_code);
+    if (frame.vector == static_cast<std::uint64_t>(Vector::page_fault))
+        describe_page_fault(sink, frame);
+    panic_end(&frame);
+}
+
+} // namespace
+
+FaultOutcome expect_fault(Vector vector, void (*function)(void*), void* argument) noexcept
+{
+    IrqSave const irqs; // Stay on this pCPU, whose block holds the expectation.
+    ExpectedFault expected{.vector = vector};
+    this_percpu().expected_fault = &expected;
+    bool const faulted = run_expecting_fault(&expected, function, argument);
+    this_percpu().expected_fault = nullptr;
+    return {.faulted = faulted,
+            .overflowed_stack = faulted && is_stack_guard(expected.address),
+            .error_code = expected.error_code,
+            .address = expected.address};
+}
+
+void handle_exception(TrapFrame& frame) noexcept
+{
+    if (frame.vector == static_cast<std::uint64_t>(Vector::nmi) && panic_is_under_way())
+        halt_forever();
+    ExpectedFault* const expected{this_percpu().expected_fault};
+    if (expected == nullptr || static_cast<std::uint64_t>(expected->vector) != frame.vector)
+        report(frame);
+    expected->error_code = frame.error_code;
+    expected->address = read_cr2();
+    frame.rip = address_of(fault_recovery);
+    frame.rsp = expected->stack_pointer;
+    frame.cs = kernel_code_selector;
+    frame.ss = kernel_data_selector;
+}
+
+} // namespace hv::arch

@@ -1,0 +1,96 @@
+// What the boot log says about the machine.
+#include "arch/x86_64/console.hpp"
+#include "boot/kernel.hpp"
+
+namespace hv::boot {
+namespace {
+
+constexpr std::uint64_t mib = 1024 * 1024;
+
+// "0-7,12"
+void print_cpus(Sink& sink, CpuMask const& cpus)
+{
+    if (cpus.empty())
+        return print(sink, "none");
+    std::string_view separator;
+    for (std::optional<CpuId> first = cpus.first(); first;) {
+        CpuId last{*first};
+        std::optional<CpuId> next{cpus.next(last)};
+        while (next && next->value() == last.value() + 1) {
+            last = *next;
+            next = cpus.next(last);
+        }
+        print(sink, "{}{}", separator, *first);
+        if (last != *first)
+            print(sink, "-{}", last);
+        separator = ",";
+        first = next;
+    }
+}
+
+void log_node(Kernel const& k, NodeId node)
+{
+    arch::Line line{arch::Output::stamped_console};
+    std::uint64_t bytes{0};
+    for (acpi::MemoryRange const& range : k.map.memory)
+        bytes += range.node == node ? range.length : 0;
+    print(line.sink(), "node {}: pCPUs ", node);
+    print_cpus(line.sink(), k.topology->pcpus_of(node));
+    print(line.sink(), "; {} MiB", bytes / mib);
+    std::string_view separator{" at "};
+    for (acpi::MemoryRange const& range : k.map.memory) {
+        if (range.node != node)
+            continue;
+        print(line.sink(), "{}{:x}-{:x}", separator, range.base, range.end());
+        separator = ", ";
+    }
+}
+
+void log_distances(Kernel const& k)
+{
+    for (NodeId const from : k.topology->nodes()) {
+        arch::Line line{arch::Output::stamped_console};
+        print(line.sink(), "distances from node {:2}:", from);
+        for (NodeId const to : k.topology->nodes())
+            print(line.sink(), " {:3}", static_cast<unsigned>(k.topology->distance(from, to)));
+    }
+}
+
+void log_reason(std::string_view consequence, ParseError const& reason)
+{
+    if (!reason.is_set())
+        return;
+    arch::Line line{arch::Output::stamped_console};
+    print(line.sink(), "{}: ", consequence);
+    describe(reason, line.sink());
+}
+
+} // namespace
+
+void log_banner(Kernel const& k)
+{
+    arch::log("numavisor {}, loaded by {}", version, k.info.loader.empty() ? std::string_view{"?"} : k.info.loader);
+    arch::log("command line: {}", k.info.command_line);
+    if (k.info.module)
+        arch::log("scenario: {} bytes at {:x}", k.info.module->end.value() - k.info.module->start.value(), k.info.module->start);
+}
+
+void log_machine(Kernel const& k)
+{
+    if (arch::console_is_quiet())
+        return;
+    log_reason("one pCPU", k.map.madt_reason);
+    log_reason("one node", k.map.fallback_reason);
+    log_reason("distances 10 and 20", k.map.slit_reason);
+    for (acpi::MapNote const& note : k.map.notes)
+        arch::log("firmware: {}: {:x}", note.text, note.value);
+    for (NodeId const node : k.topology->nodes())
+        log_node(k, node);
+    for (NodeId const node : k.pages->too_small())
+        arch::log("node {}: too little memory to manage, left unused", node);
+    if (k.topology->node_count() > 1)
+        log_distances(k);
+    arch::log("{} pCPUs up: {} sockets, {} cores", k.topology->online.count(), k.topology->by_socket.size(), k.topology->by_core.size());
+}
+
+} // namespace hv::boot

@@ -1,0 +1,108 @@
+// Memory: the kernel's own address space first, then the allocator of pages, then the machine's way to it.
+#include "arch/x86_64/frames.hpp"
+#include "arch/x86_64/kernel_space.hpp"
+#include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/panic.hpp"
+#include "boot/kernel.hpp"
+#include "boot/refuse.hpp"
+
+namespace hv::boot {
+namespace {
+
+constexpr std::uint64_t first_mib = 0x100000;
+
+void panic_on_misuse(mm::MisuseReport const& report)
+{
+    describe(arch::panic_begin(), report);
+    arch::panic_end(nullptr);
+}
+
+void init_early_allocator(Kernel& k)
+{
+    static constinit FixedVector<mm::MemoryBlock, acpi::MemoryRanges::capacity> blocks{};
+    static constinit FixedVector<mm::PhysRange, 32> taken{};
+    bool all{true};
+    for (acpi::MemoryRange const& range : k.map.memory)
+        all = blocks.push_back({range.base, range.length, range.node}) && all;
+    all = taken.push_back({PhysAddr{0}, first_mib}) && all;
+    all = taken.push_back({PhysAddr{arch::image_base}, arch::address_of(image_end) - arch::kernel_base - arch::image_base}) && all;
+    for (OccupiedRange const& range : k.info.occupied)
+        all = taken.push_back({range.base, range.length}) && all;
+    HV_ASSERT(all);
+    mm::MachineMemory const machine{.blocks = blocks.span(),
+                                    .reserved = taken.span(),
+                                    .nodes = k.map.node_count,
+                                    .distances = k.map.distance_table(),
+                                    .direct_map = mm::DirectMap{arch::direct_map_base},
+                                    .on_misuse = panic_on_misuse};
+    if (Status<mm::BuildError> const built{k.early.init(machine)}; !built)
+        refuse_because(built.error());
+}
+
+// The direct map: RAM, and what firmware left below 4 GiB (its tables may lie in reserved memory). Holes of the address space
+// that the memory map calls reserved further up are no memory.
+bool belongs_into_direct_map(MemoryRegion const& region)
+{
+    switch (region.kind) {
+    case MemoryKind::usable:
+    case MemoryKind::acpi_reclaimable:
+    case MemoryKind::acpi_nvs:
+        return true;
+    case MemoryKind::reserved:
+        return region.base.value() + region.length <= arch::boot_map_limit;
+    case MemoryKind::defective:
+        return false;
+    }
+    return false;
+}
+
+void init_kernel_space(Kernel& k)
+{
+    static constinit FixedVector<arch::PhysRange, max_memory_regions + 1> mapped{};
+    HV_ASSERT(mapped.push_back({PhysAddr{0}, first_mib}));
+    for (MemoryRegion const& region : k.info.regions)
+        if (belongs_into_direct_map(region))
+            HV_ASSERT(mapped.push_back({region.base, region.length}));
+    std::uint64_t const bytes{arch::kernel_space_table_bytes(mapped.span())};
+    Result<PhysAddr, mm::AllocError> const tables{
+        k.early.allocate_near({.bytes = bytes, .node = NodeId{0}, .below = PhysAddr{arch::boot_map_limit}})};
+    if (!tables)
+        refuse("memory: no {} KiB for page tables below 4 GiB; give the machine more memory", bytes / 1024);
+    arch::kernel_space_init(mapped.span(), {*tables, bytes});
+}
+
+std::optional<PhysAddr> allocate(void* self, NodeId node, unsigned order) noexcept
+{
+    Result<PhysAddr, mm::AllocError> const pages{static_cast<Kernel*>(self)->pages->allocate(
+        {.order = mm::Order{order}, .policy = mm::Policy::local, .node = node})};
+    if (!pages)
+        return std::nullopt;
+    return *pages;
+}
+
+void release(void* self, PhysAddr pages, unsigned order) noexcept
+{
+    static_cast<Kernel*>(self)->pages->free(pages, mm::Order{order});
+}
+
+NodeId node_of(void* self, PhysAddr page) noexcept
+{
+    std::optional<NodeId> const node{static_cast<Kernel*>(self)->pages->node_map().node_of(page)};
+    HV_ASSERT(node.has_value());
+    return *node;
+}
+
+} // namespace
+
+void start_memory(Kernel& k)
+{
+    init_early_allocator(k);
+    init_kernel_space(k);
+    Result<mm::PageAllocator*, mm::BuildError> const pages{mm::PageAllocator::create(k.early)};
+    if (!pages)
+        refuse_because(pages.error());
+    k.pages = *pages;
+    arch::install_page_source({.self = &k, .allocate = allocate, .release = release, .node_of = node_of});
+}
+
+} // namespace hv::boot
