@@ -24,8 +24,18 @@ bool Guests::is_current(Guest const& guest) const
     return core_.pool().pcpu(guest.vcpu.processor()).current == &guest.vcpu;
 }
 
+void Guests::start_at(CpuId on, Guest& guest, Instant when) { core_.pool().env().arm(on, guest.wake_timer(), when); }
+
+Guest* Guests::of(TimerId id) const
+{
+    if (id.value() < timer::first_vcpu || id.value() - timer::first_vcpu >= count_)
+        return nullptr;
+    return table_[id.value() - timer::first_vcpu];
+}
+
 void Guests::start(CpuId self, Guest& guest, Instant now)
 {
+    guest.started = true;
     Workload const& workload{guest.work.workload};
     bool const waits{begins_waiting(workload)};
     if (!waits && driver_ == Driver::events)
@@ -87,9 +97,14 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
         end_phase(self, now);
         return true;
     }
-    if (id.value() < timer::first_vcpu || id.value() - timer::first_vcpu >= count_)
+    Guest* const addressed{of(id)};
+    if (addressed == nullptr)
         return false;
-    Guest& guest{*table_[id.value() - timer::first_vcpu]};
+    Guest& guest{*addressed};
+    if (!guest.started) {
+        start(self, guest, now);
+        return true;
+    }
     Workload const& workload{guest.work.workload};
     if (workload.kind == WorkloadKind::periodic)
         core_.pool().env().arm(self, id, now + workload.period);

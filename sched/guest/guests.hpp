@@ -24,6 +24,7 @@ struct Guest {
     std::uint32_t const number; // over the whole machine, in order of creation
     WorkloadState work;
 
+    bool started{false};
     bool computing{false};
     bool has_deadline{false}; // the phase ends at `deadline`, not after an amount
     Duration left;            // of the phase, when it last stopped running
@@ -58,8 +59,10 @@ public:
     [[nodiscard]] std::span<Guest* const> all() const { return table_.first(count_); }
     [[nodiscard]] Guest& of(Vcpu& vcpu) const { return *static_cast<Guest*>(vcpu.guest); }
 
-    // The vCPU becomes able to run. Its workload's clock starts now.
-    void start(CpuId self, Guest& guest, Instant now);
+    // The vCPU becomes able to run at `when`, by a timer of pCPU `on`. Its workload's clock starts then.
+    void start_at(CpuId on, Guest& guest, Instant when);
+    // The guest whose start or wake-up this timer is; nullptr if it is another timer.
+    [[nodiscard]] Guest* of(TimerId id) const;
     // The pCPU goes from one vCPU to another; before the machine switches contexts.
     void switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now);
     // false: not one of ours.
@@ -68,6 +71,7 @@ public:
     Outcome perform(CpuId self, Guest& guest, Action const& action, Instant now);
 
 private:
+    void start(CpuId self, Guest& guest, Instant now);
     void begin_phase(CpuId self, Guest& guest, Action const& action, Instant now);
     void resume_phase(CpuId self, Guest& guest, Instant from);
     void end_phase(CpuId self, Instant now);

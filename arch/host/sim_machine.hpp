@@ -1,0 +1,110 @@
+// A machine made of data: a discrete-event simulation with a virtual clock, deterministic to the bit.
+//
+// Events are handled by time, then in the order in which they were created. After each event the reschedules that were asked
+// for are carried out, lowest pCPU first, until none is left. A reschedule asked of another pCPU arrives `ipi` later; while
+// one is asked for and not carried out, further requests to that pCPU are dropped. Timers from timer 16 on (see
+// sched/pool.hpp: the wake-ups of vCPUs) are told apart by their number alone: arming one on another pCPU moves it, and the
+// client says on which pCPU it is handled. Scheduler code takes no time. The rules are those of docs/scenario-format.md.
+// Single-threaded. Floor: arch/host.
+#pragma once
+
+#include "arch/host/machine_shape.hpp"
+
+#include <arch/env.hpp>
+
+#include <array>
+#include <memory>
+#include <queue>
+#include <vector>
+
+namespace hv::arch {
+
+// What the simulated machine calls when something happens.
+class SimClient {
+public:
+    virtual void timer(CpuId self, TimerId id, Instant now) = 0;
+    virtual void reschedule(CpuId self, Instant now) = 0;
+    // Where a timer that was armed on `armed_on` is handled.
+    [[nodiscard]] virtual CpuId place_of(TimerId id, CpuId armed_on) = 0;
+    // After each event and its reschedules; for invariants.
+    virtual void settled(Instant) {}
+
+protected:
+    ~SimClient() = default;
+};
+
+struct SimCosts {
+    Duration ipi;        // from a request to the reschedule of another pCPU
+    Duration timer_late; // timers of the scheduler fire up to this late
+};
+
+class SimMachine final : public Machine {
+public:
+    SimMachine(MachineShape const& shape, SimCosts costs, std::size_t trace_bytes_per_pcpu = 0);
+    ~SimMachine() override;
+
+    void set_client(SimClient& client) { client_ = &client; }
+    [[nodiscard]] Env& env() { return env_; }
+    [[nodiscard]] Instant now() const { return now_; }
+    [[nodiscard]] std::uint64_t events_handled() const { return events_handled_; }
+
+    // For set-up: set-up happens at this time and on this pCPU.
+    void set_clock(Instant now) { now_ = now; }
+    void set_executing(CpuId cpu) { executing_ = cpu; }
+    // Ask every pCPU to reschedule, and carry it out.
+    void reschedule_all();
+    // Handle every event up to and including `end`. The clock then stands at `end`.
+    void run_until(Instant end);
+
+    [[nodiscard]] Topology const& topology() const noexcept override { return shape_.topology(); }
+    void tickle(CpuId cpu) noexcept override;
+    void arm(CpuId cpu, TimerId timer, Instant when) noexcept override;
+    void disarm(CpuId cpu, TimerId timer) noexcept override;
+    [[nodiscard]] void* allocate(NodeId node, std::size_t bytes, std::size_t align) noexcept override;
+    void release(void* memory, std::size_t bytes) noexcept override;
+    [[nodiscard]] std::uint64_t trace_clock(CpuId cpu) noexcept override;
+    [[nodiscard]] std::span<std::byte> trace_memory(CpuId cpu) noexcept override;
+
+private:
+    static constexpr TimerId::Rep first_moving_timer = 16;
+    static constexpr TimerId::Rep ipi_event = ~TimerId::Rep{0};
+
+    struct Event {
+        Instant when;
+        std::uint64_t order; // of creation
+        CpuId cpu;
+        TimerId::Rep id; // of the timer, or ipi_event
+
+        friend bool operator>(Event const& a, Event const& b)
+        {
+            return a.when != b.when ? a.when > b.when : a.order > b.order;
+        }
+    };
+
+    std::uint64_t& armed(CpuId cpu, TimerId timer);
+    void push(Instant when, CpuId cpu, TimerId::Rep id);
+    void handle(Event const& event);
+    void carry_out_reschedules();
+    [[nodiscard]] Duration lateness();
+
+    MachineShape const& shape_;
+    SimCosts costs_;
+    Env env_{*this};
+    SimClient* client_{nullptr};
+    Instant now_;
+    CpuId executing_{};
+    std::uint64_t next_order_{1};
+    std::uint64_t events_handled_{0};
+    std::uint64_t late_state_{88172645463325252ull};
+    std::uint64_t last_stamp_{0};
+    std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+    // The order number of the event that stands for an armed timer; 0: not armed. An event with another number is stale.
+    std::vector<std::array<std::uint64_t, first_moving_timer>> pcpu_timers_;
+    std::vector<std::uint64_t> moving_timers_;
+    CpuMask wanted_;              // reschedules to carry out after this event
+    std::vector<char> requested_; // asked for, not carried out yet
+    std::vector<std::vector<std::byte>> trace_memory_;
+    std::vector<void*> blocks_;
+};
+
+} // namespace hv::arch

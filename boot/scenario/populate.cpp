@@ -1,0 +1,113 @@
+#include "boot/scenario/populate.hpp"
+
+namespace hv::scenario {
+
+namespace {
+
+using Outcome = Status<PopulateError>;
+
+Outcome no_memory(DomainRecord const& record)
+{
+    return fail(PopulateError{"no memory for the vCPUs of domain", ScenarioView::text(record.name),
+                              "give the machine more memory, or the scenario fewer vCPUs"});
+}
+
+sched::guest::Workload workload_of(VcpuRecord const& record)
+{
+    WorkloadSpec const spec{ScenarioView::workload(record)};
+    return {.kind = static_cast<sched::guest::WorkloadKind>(spec.kind), .run_min = spec.run_min, .run_max = spec.run_max,
+            .block_min = spec.block_min, .block_max = spec.block_max, .period = spec.period, .phase = spec.phase,
+            .grid = spec.grid, .guard = spec.guard, .partner = spec.partner, .has_token = spec.has_token};
+}
+
+static_assert(static_cast<int>(WorkloadKind::hog) == static_cast<int>(sched::guest::WorkloadKind::hog) &&
+              static_cast<int>(WorkloadKind::gridsleep) == static_cast<int>(sched::guest::WorkloadKind::gridsleep));
+
+struct Builder {
+    sched::System& system;
+    ScenarioView scenario;
+    std::uint64_t seed;
+    Instant now;
+    Executing executing;
+
+    Outcome add_vcpus(sched::Domain& domain, DomainRecord const& record)
+    {
+        for (VcpuRecord const& vcpu : scenario.vcpus(record)) {
+            CpuId const home{vcpu.initial_pcpu};
+            executing(home);
+            auto const made = system.core().create_vcpu(home, domain, home, now);
+            if (!made || system.guests().add(**made, workload_of(vcpu), seed) == nullptr)
+                return no_memory(record);
+        }
+        return done;
+    }
+
+    Outcome set_affinities(sched::Domain& domain, DomainRecord const& record)
+    {
+        auto records = scenario.vcpus(record).begin();
+        for (sched::Vcpu& vcpu : domain.vcpus) {
+            VcpuRecord const& wanted{*records++};
+            CpuId const home{wanted.initial_pcpu};
+            executing(home);
+            if (record.hard_mask != no_mask || wanted.hard_mask != no_mask)
+                if (!system.core().set_hard_affinity(home, vcpu, scenario.hard_affinity(record, wanted), now))
+                    return fail(PopulateError{"hard affinity leaves no pCPU that is up: domain", ScenarioView::text(record.name),
+                                              "name at least one pCPU of the machine"});
+        }
+        executing(CpuId{0});
+        if (auto const nodes = ScenarioView::node_affinity(record))
+            static_cast<void>(system.core().set_node_affinity(domain, *nodes, now));
+        records = scenario.vcpus(record).begin();
+        for (sched::Vcpu& vcpu : domain.vcpus)
+            if (auto const soft = scenario.soft_affinity(*records++))
+                static_cast<void>(system.core().set_soft_affinity(vcpu, *soft, now));
+        return done;
+    }
+};
+
+} // namespace
+
+void describe(PopulateError const& error, Sink& sink)
+{
+    print(sink, "scenario: {} \"{}\": {}", error.what, error.subject, error.allowed);
+}
+
+Outcome set_parameters(sched::System& system, ScenarioView scenario)
+{
+    sched::Core& core{system.core()};
+    if (core.policy().set_param != nullptr && core.policy().has_credit) {
+        // The limit first where the slice shrinks: it may not be above the slice at any moment.
+        for (auto const& [key, value] : {std::pair{std::string_view{"ratelimit_us"}, std::int64_t{0}},
+                                         std::pair{std::string_view{"tslice_ms"}, scenario.tslice().ns() / 1'000'000},
+                                         std::pair{std::string_view{"ratelimit_us"}, scenario.ratelimit().ns() / 1'000}})
+            if (auto const set = core.set_policy_param(key, value); !set)
+                return fail(PopulateError{"scheduler parameter", key, set.error().text});
+    }
+    for (ParamRecord const& param : scenario.params())
+        if (auto const set = core.set_policy_param(ScenarioView::text(param.key), param.value); !set)
+            return fail(PopulateError{"policy parameter", ScenarioView::text(param.key), set.error().text});
+    return done;
+}
+
+Outcome create_domains(sched::System& system, ScenarioView scenario, std::uint64_t seed, Instant origin, Instant now,
+                       Executing executing)
+{
+    Builder builder{system, scenario, seed, now, executing};
+    for (DomainRecord const& record : scenario.domains()) {
+        executing(CpuId{0});
+        auto const domain = system.core().create_domain(DomainId{record.id});
+        if (!domain)
+            return no_memory(record);
+        system.core().set_params(**domain, {.weight = record.weight, .cap = static_cast<std::uint16_t>(record.cap)});
+        if (auto const added = builder.add_vcpus(**domain, record); !added)
+            return added;
+        if (auto const set = builder.set_affinities(**domain, record); !set)
+            return set;
+        Instant const start{origin + Duration::from_ns(static_cast<std::int64_t>(record.start_ns))};
+        for (sched::Vcpu& vcpu : (*domain)->vcpus)
+            system.guests().start_at(CpuId{0}, system.guests().of(vcpu), start);
+    }
+    return done;
+}
+
+} // namespace hv::scenario

@@ -1,0 +1,44 @@
+// A scenario on the simulated machine: the composition root of the simulator, as boot/ is that of the kernel. The very same
+// scheduler, guests and domain building; only the machine differs. Single-threaded. Floor: tools.
+#pragma once
+
+#include "arch/host/sim_machine.hpp"
+#include "boot/scenario/image.hpp"
+#include "sched/system.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace hv::nv {
+
+struct SimulationConfig {
+    std::string policy;   // empty: the scenario's, else credit
+    std::uint64_t seed{1};
+    std::size_t trace_bytes_per_pcpu{0};
+    sched::trace::Listener listener{};
+    std::function<void(sched::System&, Instant)> after_event{}; // invariants
+};
+
+class Simulation final : private arch::SimClient {
+public:
+    // Throws std::runtime_error with one line for whoever wrote the scenario.
+    Simulation(scenario::ScenarioView scenario, SimulationConfig config);
+
+    void run_until(Instant end) { machine_.run_until(end); }
+    [[nodiscard]] sched::System& system() { return *system_; }
+    [[nodiscard]] arch::SimMachine& machine() { return machine_; }
+
+private:
+    void timer(CpuId self, TimerId id, Instant now) override;
+    void reschedule(CpuId self, Instant now) override;
+    CpuId place_of(TimerId id, CpuId armed_on) override;
+    void settled(Instant now) override;
+
+    SimulationConfig config_;
+    arch::MachineShape shape_;
+    arch::SimMachine machine_;
+    sched::System* system_{nullptr};
+};
+
+} // namespace nv
