@@ -1,0 +1,95 @@
+// What is said when memory is given back wrongly, or was written to after it had been given back. Such misuse is caught
+// in every build, before it changes anything, and handed to a handler: the kernel's prints the report and stops the
+// machine, a test's remembers it and returns.
+//
+// Plain values; no state, no locks. Floor: mm.
+#pragma once
+
+#include "arch/generic/format.hpp"
+#include "mm/types.hpp"
+
+#include <cstdint>
+#include <string_view>
+
+namespace hv::mm {
+
+// The owner of pages that no account is charged for: the kernel itself. No domain has this number.
+inline constexpr DomainId kernel_owner{0xFFFF};
+
+enum class PageState : std::uint8_t { none, free, used }; // none: not the first page of a block
+
+enum class MisuseKind : std::uint8_t {
+    double_free,     // the page is free already, alone or within a larger free block
+    wrong_order,     // the block was allocated with another order
+    middle_page,     // the page lies within a block and is not its first
+    never_allocated, // reserved memory: it is not the allocator's to take back
+    no_memory,       // no node has memory at this address
+    misaligned,      // not the address of a page
+    corrupt_links,   // the list links kept in a free page were overwritten: somebody wrote after free
+};
+
+struct MisuseReport {
+    MisuseKind kind{};
+    PhysAddr address{};           // as the caller gave it
+    Order order{};                // as the caller gave it
+    NodeId node{};                // meaningless if kind is no_memory
+    PageState state{};            // of the block that holds the page; none if no block does
+    PhysAddr block{};             // its first byte
+    Order block_order{};          // its recorded order
+    DomainId owner{kernel_owner}; // of a used block, its owner; of a free page, its last owner as far as remembered
+};
+
+using MisuseHandler = void (*)(MisuseReport const& report);
+
+[[nodiscard]] constexpr std::string_view name_of(MisuseKind kind)
+{
+    switch (kind) {
+    case MisuseKind::double_free:
+        return "double free";
+    case MisuseKind::wrong_order:
+        return "free with the wrong order";
+    case MisuseKind::middle_page:
+        return "free of a page in the middle of a block";
+    case MisuseKind::never_allocated:
+        return "free of a page that was never allocated";
+    case MisuseKind::no_memory:
+        return "free of an address without memory";
+    case MisuseKind::misaligned:
+        return "free of an address that is not a page's";
+    case MisuseKind::corrupt_links:
+        return "write after free";
+    }
+    return "?";
+}
+
+[[nodiscard]] constexpr std::string_view name_of(PageState state)
+{
+    switch (state) {
+    case PageState::none:
+        return "in no block";
+    case PageState::free:
+        return "free";
+    case PageState::used:
+        return "used";
+    }
+    return "?";
+}
+
+// One line without an end of line.
+inline void describe(Sink& sink, MisuseReport const& report)
+{
+    print(sink, "mm: {}: address {:x} order {}", name_of(report.kind), report.address, report.order.value());
+    if (report.kind == MisuseKind::no_memory)
+        return;
+    print(sink, ", node {}, {}", report.node, name_of(report.state));
+    if (report.state == PageState::none)
+        return;
+    print(sink, ", block {:x} order {}, {} ", report.block, report.block_order.value(),
+          report.state == PageState::free ? "last owner" : "owner");
+    if (report.owner == kernel_owner)
+        print(sink, "kernel");
+    else
+        print(sink, "d{}", report.owner);
+}
+
+} // namespace hv::mm
