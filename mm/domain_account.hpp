@@ -1,0 +1,98 @@
+// How many pages a domain has, and on which nodes. PageAllocator charges it; anybody may read it at any time.
+//
+// Nothing is lost or counted twice: total() counts a page from the moment it is granted, which is just before a node is
+// searched for it, and never exceeds the limit in force then; pages_on() counts it from the moment it is found. With no
+// allocation under way the sum of pages_on() is total().
+//
+// Locking: none, atomics only. They are relaxed, since a counter publishes nothing but itself, except for the decrement
+// of the total: see uncharge(). Floor: mm.
+#pragma once
+
+#include "arch/generic/mask.hpp"
+#include "arch/generic/types.hpp"
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <limits>
+
+namespace hv::mm {
+
+// Goes round a set of nodes, one step a call.
+class InterleaveCursor {
+public:
+    constexpr InterleaveCursor() = default;
+
+    // The next node of `set`, cyclically, after the one this gave last; at first the lowest. The set must not be empty.
+    // Each call is one step, also when several pCPUs call at once.
+    [[nodiscard]] NodeId advance(NodeMask set)
+    {
+        // relaxed: the cursor orders nothing; the exchange alone makes each step count once.
+        NodeId::Rep last{last_.load(std::memory_order_relaxed)};
+        NodeId next{set.cycle(NodeId{last})};
+        while (!last_.compare_exchange_weak(last, next.value(), std::memory_order_relaxed))
+            next = set.cycle(NodeId{last});
+        return next;
+    }
+
+private:
+    std::atomic<NodeId::Rep> last_{NodeMask::capacity - 1};
+};
+
+class DomainAccount {
+public:
+    static constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
+
+    constexpr explicit DomainAccount(DomainId domain, std::uint64_t max_pages = no_limit)
+        : domain_{domain}, max_pages_{max_pages}
+    {
+    }
+    DomainAccount(DomainAccount const&) = delete;
+    DomainAccount& operator=(DomainAccount const&) = delete;
+
+    [[nodiscard]] DomainId domain() const { return domain_; }
+    [[nodiscard]] std::uint64_t max_pages() const { return max_pages_.load(std::memory_order_relaxed); }
+    // May be less than the domain has: then it gets nothing more until it has given enough back.
+    void set_max_pages(std::uint64_t pages) { max_pages_.store(pages, std::memory_order_relaxed); }
+
+    // acquire: pairs with uncharge(); who sees no pages left may destroy the account.
+    [[nodiscard]] std::uint64_t total() const { return total_.load(std::memory_order_acquire); }
+    [[nodiscard]] std::uint64_t pages_on(NodeId node) const
+    {
+        return on_node_[node.value()].load(std::memory_order_relaxed);
+    }
+
+private:
+    friend class PageAllocator;
+
+    // Grant `pages` more, if the limit allows it. Then either charge() or cancel() follows.
+    [[nodiscard]] bool grant(std::uint64_t pages)
+    {
+        std::uint64_t before{total_.load(std::memory_order_relaxed)};
+        do {
+            std::uint64_t const limit{max_pages()};
+            if (before > limit || pages > limit - before)
+                return false;
+        } while (!total_.compare_exchange_weak(before, before + pages, std::memory_order_relaxed));
+        return true;
+    }
+    void cancel(std::uint64_t pages) { total_.fetch_sub(pages, std::memory_order_release); }
+    void charge(NodeId node, std::uint64_t pages)
+    {
+        on_node_[node.value()].fetch_add(pages, std::memory_order_relaxed);
+    }
+    void uncharge(NodeId node, std::uint64_t pages)
+    {
+        on_node_[node.value()].fetch_sub(pages, std::memory_order_relaxed);
+        // release: our last access to the account. Who acquires the zero may free it.
+        total_.fetch_sub(pages, std::memory_order_release);
+    }
+
+    DomainId const domain_;
+    std::atomic<std::uint64_t> max_pages_;
+    std::atomic<std::uint64_t> total_{0};
+    std::array<std::atomic<std::uint64_t>, NodeMask::capacity> on_node_{};
+    InterleaveCursor interleave_;
+};
+
+} // namespace hv::mm
