@@ -1,0 +1,166 @@
+// Meant for ThreadSanitizer: four threads on two nodes. What they write into their blocks is plain data, so two owners
+// of one page, or a page given back before its owner was done with it, is a race or a wrong value. Loops count what has
+// been done together, not attempts: a thread that finishes before the others begin proves nothing.
+#include "mm/page_allocator.hpp"
+
+#include "tests/unit/mm/arena.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <atomic>
+#include <random>
+#include <thread>
+
+namespace hv::mm {
+namespace {
+
+using test::domain;
+using test::MiB;
+using test::node;
+using test::set_of;
+using test::TestMachine;
+
+constexpr unsigned thread_count = 4;
+constexpr std::size_t mailboxes = 16;
+
+// A block on its way to whoever frees it; 0: none. The order travels in the low bits of the address.
+class Mailbox {
+public:
+    // acq_rel: the content of the block goes with it.
+    [[nodiscard]] std::uint64_t swap(std::uint64_t parcel)
+    {
+        return parcel_.exchange(parcel, std::memory_order_acq_rel);
+    }
+
+private:
+    std::atomic<std::uint64_t> parcel_{0};
+};
+
+struct Shared {
+    TestMachine machine{TestMachine::even(2, 4 * MiB), 2};
+    PageAllocator& pages{machine.pages()};
+    std::array<DomainAccount, 2> accounts{DomainAccount{domain(1)}, DomainAccount{domain(2), 700}};
+    std::array<Mailbox, mailboxes> mail;
+    // Relaxed throughout, so that they cannot order what the locks fail to order.
+    std::atomic<int> freed_for_others{0};
+    std::atomic<int> refused{0};
+    std::atomic<bool> has_failed{false};
+
+    [[nodiscard]] std::uint64_t& word(PhysAddr block, Order order, bool last)
+    {
+        return *machine.map().at<std::uint64_t>(PhysAddr{block.value() + (last ? order.bytes() - 8 : 2048)});
+    }
+};
+
+void send(Shared& shared, std::uint64_t parcel, std::size_t box)
+{
+    std::uint64_t const other{shared.mail[box].swap(parcel)};
+    if (other == 0)
+        return;
+    PhysAddr const block{round_down(other, page_size)};
+    Order const order{static_cast<unsigned>(other % page_size)};
+    for (bool const last : {false, true}) {
+        if (shared.word(block, order, last) != other)
+            shared.has_failed.store(true, std::memory_order_relaxed);
+        shared.word(block, order, last) = 0;
+    }
+    shared.pages.free(block, order);
+    shared.freed_for_others.fetch_add(1, std::memory_order_relaxed);
+}
+
+void work(Shared& shared, unsigned self, int goal)
+{
+    std::mt19937 random{self};
+    while (shared.freed_for_others.load(std::memory_order_relaxed) < goal &&
+           !shared.has_failed.load(std::memory_order_relaxed)) {
+        Order const order{static_cast<unsigned>(random() % 4 == 0 ? random() % 6 : 0)};
+        DomainAccount* const owner{
+            std::array<DomainAccount*, 3>{nullptr, &shared.accounts[0], &shared.accounts[1]}[random() % 3]};
+        Result<PhysAddr, AllocError> const got = shared.pages.allocate({.order = order,
+                                                                        .policy = static_cast<Policy>(random() % 5),
+                                                                        .node = node(random() % 2),
+                                                                        .set = set_of({0, 1}),
+                                                                        .owner = owner});
+        if (!got) {
+            shared.refused.fetch_add(1, std::memory_order_relaxed);
+            send(shared, 0, random() % mailboxes);
+            continue;
+        }
+        std::uint64_t const parcel{got->value() | order.value()};
+        shared.word(*got, order, false) = parcel;
+        shared.word(*got, order, true) = parcel;
+        send(shared, parcel, random() % mailboxes);
+    }
+}
+
+TEST(PageAllocatorStress, FourThreadsOnTwoNodesNeverShareAPageNorLoseOne)
+{
+    constexpr int goal = 100'000;
+    Shared shared;
+    NodeStats const before[]{shared.pages.stats(node(0)), shared.pages.stats(node(1))};
+    for (DomainAccount& account : shared.accounts)
+        ASSERT_TRUE(shared.pages.attach(account).ok());
+
+    std::vector<std::thread> threads;
+    for (unsigned self = 0; self < thread_count; ++self)
+        threads.emplace_back([&shared, self] { work(shared, self, goal); });
+    for (std::thread& thread : threads)
+        thread.join();
+
+    EXPECT_FALSE(shared.has_failed.load());
+    EXPECT_GE(shared.freed_for_others.load(), goal);
+    EXPECT_TRUE(shared.pages.is_consistent());
+    for (std::size_t box = 0; box < mailboxes; ++box)
+        send(shared, 0, box);
+    EXPECT_TRUE(shared.pages.is_consistent());
+    for (unsigned n = 0; n < 2; ++n)
+        EXPECT_EQ(shared.pages.stats(node(n)), before[n]);
+    for (DomainAccount const& account : shared.accounts)
+        EXPECT_EQ(account.total(), 0u);
+    EXPECT_TRUE(test::misuse().empty());
+}
+
+// A limit that several threads run into at once is kept exactly.
+TEST(PageAllocatorStress, AccountsAreExactWhenThreadsMeetAtTheLimit)
+{
+    constexpr std::uint64_t limit = 64;
+    constexpr int goal = 20'000;
+    TestMachine machine{TestMachine::even(2, 4 * MiB), 2};
+    PageAllocator& pages = machine.pages();
+    DomainAccount account{domain(1), limit};
+    ASSERT_TRUE(pages.attach(account).ok());
+    std::atomic<int> refused{0};
+    std::atomic<bool> is_over{false};
+    auto const greedy = [&](unsigned self) {
+        std::vector<PhysAddr> mine;
+        while (refused.load(std::memory_order_relaxed) < goal) {
+            Result<PhysAddr, AllocError> const got = pages.allocate({.node = node(self % 2), .owner = &account});
+            if (account.total() > limit)
+                is_over.store(true, std::memory_order_relaxed);
+            if (got) {
+                mine.push_back(*got);
+                continue;
+            }
+            refused.fetch_add(1, std::memory_order_relaxed);
+            if (!mine.empty()) {
+                pages.free(mine.back(), order_4k);
+                mine.pop_back();
+            }
+        }
+        for (PhysAddr const page : mine)
+            pages.free(page, order_4k);
+    };
+    std::vector<std::thread> threads;
+    for (unsigned self = 0; self < thread_count; ++self)
+        threads.emplace_back(greedy, self);
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_FALSE(is_over.load());
+    EXPECT_EQ(account.total(), 0u);
+    EXPECT_EQ(account.pages_on(node(0)) + account.pages_on(node(1)), 0u);
+    EXPECT_TRUE(pages.is_consistent());
+}
+
+} // namespace
+} // namespace hv::mm
