@@ -1,0 +1,48 @@
+#include "tools/nv/feed.hpp"
+
+namespace hv::nv {
+
+namespace {
+
+using namespace sched::trace;
+
+} // namespace
+
+void Feed::event(Instant when, std::uint16_t pcpu, std::uint32_t number, std::span<std::uint32_t const> words)
+{
+    if (number == static_cast<std::uint32_t>(Event::lost_records) && !words.empty())
+        lost_ += words[0];
+    std::optional<RunStateChange> const change = decode_runstate(number);
+    if (!change || words.empty())
+        return;
+    auto const domain = static_cast<std::uint16_t>(words[0] >> 16);
+    auto const vcpu = static_cast<std::uint16_t>(words[0]);
+    // Every decision that changes something ends with one arrival, of a vCPU or of the idle one.
+    if (change->to == RunState::running)
+        collector_.switched(when, domain != idle_domain);
+    if (domain == idle_domain)
+        return;
+    if (std::optional<std::size_t> const index = collector_.find(domain, vcpu))
+        collector_.change(when, *index, change->from, change->to, pcpu);
+    else
+        ++strangers_;
+}
+
+Measured measure(Scenario const& scenario, Trace& trace, std::uint64_t start)
+{
+    Collector collector{scenario, kernel_conservation_grain};
+    Feed feed{collector};
+    Measured result;
+    while (std::optional<Record> const record = trace.next()) {
+        ++result.records;
+        // Negative before the start, when vCPUs are being made: that gives states, but no figures.
+        auto const since = static_cast<std::int64_t>(record->stamp - start);
+        feed.event(Instant::at_ns(since), static_cast<std::uint16_t>(record->pcpu), record->event, record->words());
+    }
+    result.metrics = collector.finish();
+    result.lost = feed.lost();
+    result.strangers = feed.strangers();
+    return result;
+}
+
+} // namespace hv::nv

@@ -1,0 +1,141 @@
+// nv, the host command: the command line and nothing else.
+#include "tools/nv/errors.hpp"
+#include "tools/nv/files.hpp"
+#include "tools/nv/pack.hpp"
+#include "tools/nv/run.hpp"
+#include "tools/nv/scenario.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace hv::nv {
+
+namespace {
+
+constexpr char const* exit_codes =
+    "Exit status: 0 good, 1 the thing measured failed, 2 usage or bad input, 3 timed out, 4 nv's own failure.";
+
+void add_overrides(CLI::App& command, Overrides& overrides)
+{
+    command.add_option("--seed", overrides.seed, "Seed of the workloads, instead of the scenario's");
+    command.add_option("--policy", overrides.policy, "Scheduling policy, instead of the scenario's");
+    command.add_option("--set", overrides.settings, "KEY=VALUE: sched.tslice_ms and the like, else a parameter of the policy; may be repeated")
+        ->take_all()
+        ->allow_extra_args(false);
+}
+
+struct PackOptions {
+    std::string scenario, output;
+    Overrides overrides;
+};
+
+void add_pack(CLI::App& app, PackOptions& options)
+{
+    CLI::App& command = *app.add_subcommand("pack", "Turn a scenario into the image that the kernel takes as its module");
+    command.add_option("SCENARIO", options.scenario, "Scenario file, see docs/scenario-format.md")->required();
+    command.add_option("-o,--output", options.output, "Image to write")->required();
+    add_overrides(command, options.overrides);
+    command.footer(exit_codes);
+}
+
+struct RunArguments {
+    RunOptions options;
+    std::vector<std::string> scenarios;
+    std::string kernel, out;
+    double timeout{300}, silence{15};
+    std::string selftest;
+};
+
+void add_run(CLI::App& app, RunArguments& arguments)
+{
+    CLI::App& command = *app.add_subcommand("run", "Boot scenarios under QEMU, show their consoles, keep traces and figures");
+    command.add_option("SCENARIO", arguments.scenarios, "Scenario files, run one after the other")->required();
+    command.add_option("--kernel", arguments.kernel, "Kernel image")->capture_default_str();
+    command.add_option("--out", arguments.out, "Where each run's folder SCENARIO-POLICY-SEED goes")->capture_default_str();
+    add_overrides(command, arguments.options.overrides);
+    command.add_option("--selftest", arguments.selftest, "Also run the kernel's self-tests, or with =PATTERN some of them")->expected(0, 1);
+    command.add_option("--append", arguments.options.qemu.append, "More for the kernel's command line");
+    command.add_flag("--machine-only", arguments.options.qemu.machine_only, "Boot the scenario's machine without the scenario");
+    command.add_flag("--live", arguments.options.qemu.live, "Real time and threads: for races, never for figures");
+    command.add_option("--timeout", arguments.timeout, "Seconds that one run may take in all; 0: any")->capture_default_str();
+    command.add_option("--silence", arguments.silence, "Seconds without a sign of life after which a run is a hang; 0: any")->capture_default_str();
+    command.add_flag("--compare", arguments.options.compare, "After all runs, one table");
+    command.add_flag("--json", arguments.options.json, "Figures as a JSON list on stdout, instead of consoles and table");
+    command.add_option("--cpu", arguments.options.cpu, "Host CPU to bind QEMU to (default: the first that is allowed; with --live: any)");
+    command.add_option("--qemu", arguments.options.qemu.program, "QEMU to use")->capture_default_str();
+    command.footer(std::string{"Leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}.\n"} + exit_codes);
+}
+
+std::chrono::milliseconds to_limit(double seconds, std::string_view option)
+{
+    if (!(seconds >= 0 && seconds <= 1e6))
+        refuse(fmt::format("{} {}: allowed is 0 to 1000000 seconds", option, seconds));
+    return std::chrono::milliseconds{static_cast<std::int64_t>(seconds * 1000)};
+}
+
+ExitCode do_pack(PackOptions const& options)
+{
+    write_bytes(options.output, pack(load_scenario(options.scenario, options.overrides)));
+    return ExitCode::good;
+}
+
+ExitCode do_run(RunArguments& arguments, bool selftest)
+{
+    RunOptions& options = arguments.options;
+    options.scenarios.assign(arguments.scenarios.begin(), arguments.scenarios.end());
+    options.kernel = arguments.kernel;
+    options.out = arguments.out;
+    options.qemu.selftest = selftest;
+    options.qemu.selftest_pattern = arguments.selftest;
+    options.total_limit = to_limit(arguments.timeout, "--timeout");
+    options.silence_limit = to_limit(arguments.silence, "--silence");
+    return run_scenarios(options);
+}
+
+ExitCode dispatch(int argc, char** argv)
+{
+    CLI::App app{"numavisor's host command", "nv"};
+    app.require_subcommand(1);
+    app.footer(std::string{"nv COMMAND --help says more.\n"} + exit_codes);
+    PackOptions pack_options;
+    RunArguments run_arguments;
+    // What was built together lies together: build/nv, build/numavisor.elf, build/out.
+    std::filesystem::path const self{argv[0]};
+    std::filesystem::path const folder = self.has_parent_path() ? self.parent_path() : std::filesystem::path{"build"};
+    run_arguments.kernel = (folder / "numavisor.elf").string();
+    run_arguments.out = (folder / "out").string();
+    add_pack(app, pack_options);
+    add_run(app, run_arguments);
+    try {
+        app.parse(argc, argv);
+    } catch (CLI::ParseError const& error) {
+        if (error.get_exit_code() == 0)
+            return app.exit(error), ExitCode::good;
+        fmt::print(stderr, "nv: {}; see nv --help\n", error.what());
+        return ExitCode::bad_input;
+    }
+    if (app.got_subcommand("pack"))
+        return do_pack(pack_options);
+    return do_run(run_arguments, app.get_subcommand("run")->count("--selftest") != 0);
+}
+
+} // namespace
+
+} // namespace hv::nv
+
+int main(int argc, char** argv)
+{
+    using namespace hv::nv;
+    ExitCode code{ExitCode::own_failure};
+    try {
+        code = dispatch(argc, argv);
+    } catch (Error const& error) {
+        fmt::print(stderr, "nv: {}\n", error.what());
+        code = error.code();
+    } catch (std::exception const& error) {
+        fmt::print(stderr, "nv: unexpected: {}\n", error.what());
+    }
+    return std::fflush(stdout) == 0 ? static_cast<int>(code) : static_cast<int>(ExitCode::own_failure);
+}

@@ -1,0 +1,45 @@
+// One child process: started on one host CPU, listened to line by line, never outliving us.
+//
+// The child has /dev/null as its input, dies when we die, and is killed when it says nothing for too long, takes too long,
+// or somebody interrupts us (SIGINT, SIGTERM, SIGHUP). Not for several at once. Host only. Floor: tools.
+#pragma once
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace hv::nv {
+
+struct ProcessSpec {
+    std::vector<std::string> words; // the program first; found along PATH
+    std::filesystem::path folder;   // where it runs
+    std::optional<unsigned> cpu;    // the host CPU it is bound to
+    std::filesystem::path life_sign; // a file of the folder whose growth counts as a sign of life; may be empty
+    std::chrono::milliseconds silence_limit{15'000}; // zero: none
+    std::chrono::milliseconds total_limit{300'000};  // zero: none
+};
+
+enum class Ending { exited, killed_by_signal, silent, overdue, interrupted };
+
+struct ProcessResult {
+    Ending ending{Ending::exited};
+    int status{0};      // exit status, or the signal
+    std::string output; // all of its stdout
+    std::string errors; // all of its stderr
+};
+
+// `on_line` gets each line of stdout as it comes, without its end. Throws (own_failure) if the program cannot be started;
+// the line says so in the words of errno.
+[[nodiscard]] ProcessResult run_process(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line);
+
+// The host CPUs that this process may use, ascending.
+[[nodiscard]] std::vector<unsigned> allowed_cpus();
+
+// Whether a program is on PATH (or is a file, if it has a slash).
+[[nodiscard]] bool program_exists(std::string const& program);
+
+} // namespace hv::nv

@@ -1,0 +1,253 @@
+#include "tools/nv/run.hpp"
+
+#include "tools/nv/feed.hpp"
+#include "tools/nv/files.hpp"
+#include "tools/nv/guest_ram.hpp"
+#include "tools/nv/host_channel.hpp"
+#include "tools/nv/metrics_json.hpp"
+#include "tools/nv/pack.hpp"
+#include "tools/nv/process.hpp"
+#include "tools/nv/table.hpp"
+#include "tools/nv/trace_memory.hpp"
+#include "tools/nv/verdict.hpp"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <csignal>
+#include <cstdio>
+
+namespace hv::nv {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Job {
+    fs::path file;
+    Scenario scenario;
+    fs::path folder;
+};
+
+struct Outcome {
+    ExitCode code{ExitCode::good};
+    std::optional<Measured> measured;
+    std::string json;
+};
+
+void complain(std::string_view name, std::string_view line) { fmt::print(stderr, "nv: {}: {}\n", name, line); }
+
+void show_progress(std::string_view text)
+{
+    if (::isatty(STDERR_FILENO) == 1)
+        fmt::print(stderr, "\x1b[2m{}\x1b[0m\n", text);
+}
+
+void check_prerequisites(RunOptions const& options)
+{
+    if (!fs::is_regular_file(options.kernel))
+        refuse(fmt::format("{}: no kernel there; build it with `make kernel`, or give --kernel FILE", options.kernel.string()));
+    if (!program_exists(options.qemu.program))
+        give_up(fmt::format("{} is not installed: apt-get install qemu-system-x86", options.qemu.program));
+    if (!fs::exists(firmware_file))
+        give_up(fmt::format("{} is missing: apt-get install qemu-system-data", firmware_file));
+    std::vector<unsigned> const cpus = allowed_cpus();
+    if (options.cpu && std::ranges::find(cpus, *options.cpu) == cpus.end())
+        refuse(fmt::format("--cpu {}: not a CPU that this process may use, allowed are {}", *options.cpu, fmt::join(cpus, ", ")));
+    if (options.qemu.selftest_pattern.find('"') != std::string::npos)
+        refuse(fmt::format("--selftest={}: a pattern cannot have a double quote", options.qemu.selftest_pattern));
+}
+
+// All scenarios are read before the first one runs: a typo in the last file should not cost the time of the others.
+std::vector<Job> load_jobs(RunOptions const& options)
+{
+    std::vector<Job> jobs;
+    for (fs::path const& file : options.scenarios) {
+        Job job{file, load_scenario(file, options.overrides), {}};
+        job.folder = options.out / job.scenario.run_name();
+        static_cast<void>(qemu_command(job.scenario, options.qemu, std::vector<std::string>(job.scenario.machine.node_count()), file.string()));
+        if (auto const other = std::ranges::find(jobs, job.folder, &Job::folder); other != jobs.end())
+            refuse(fmt::format("{} and {} are both {}, their results would overwrite each other", other->file.string(), file.string(), job.scenario.run_name()));
+        jobs.push_back(std::move(job));
+    }
+    return jobs;
+}
+
+void prepare_folder(Job const& job, RunOptions const& options)
+{
+    std::error_code error;
+    fs::create_directories(job.folder, error);
+    for (char const* const name : {kernel_link, image_file, host_channel_file, "trace.xentrace", "metrics.json", "console.txt", "command.txt"})
+        fs::remove(job.folder / name, error);
+    fs::create_symlink(fs::absolute(options.kernel), job.folder / kernel_link, error);
+    if (error)
+        give_up(fmt::format("{}: cannot prepare the folder: {}", job.folder.string(), error.message()));
+    write_bytes(job.folder / image_file, pack(job.scenario));
+}
+
+// The command as somebody could type it: with named files for the nodes' memory.
+std::string typed_command(Job const& job, RunOptions const& options, std::optional<unsigned> cpu)
+{
+    std::vector<std::string> paths;
+    for (std::size_t node = 0; node < job.scenario.machine.node_count(); ++node)
+        paths.push_back(fmt::format("/dev/shm/{}-node{}", job.scenario.run_name(), node));
+    std::vector<std::string> words = qemu_command(job.scenario, options.qemu, paths, job.file.string());
+    if (cpu)
+        words.insert(words.begin(), {"taskset", "-c", std::to_string(*cpu)});
+    return fmt::format("# In this folder. Leaves the guest's memory in /dev/shm/{}-node*: remove it afterwards.\n{} </dev/null\n",
+                       job.scenario.run_name(), shell_line(words));
+}
+
+ProcessSpec process_spec(Job const& job, RunOptions const& options, GuestRam const& ram)
+{
+    ProcessSpec spec{.words = qemu_command(job.scenario, options.qemu, ram.paths(), job.file.string()),
+                     .folder = job.folder,
+                     .cpu = options.cpu,
+                     .life_sign = host_channel_file,
+                     .silence_limit = options.silence_limit,
+                     .total_limit = options.total_limit};
+    // A deterministic run needs one host CPU: both of QEMU's threads then alternate in the same way each time.
+    if (std::vector<unsigned> const cpus = allowed_cpus(); !spec.cpu && !options.qemu.live && !cpus.empty())
+        spec.cpu = cpus.front();
+    return spec;
+}
+
+// QEMU's stderr, without what is known to mean nothing.
+void pass_on_warnings(std::string_view name, std::string_view errors)
+{
+    while (!errors.empty()) {
+        std::size_t const end = errors.find('\n');
+        std::string_view const line = errors.substr(0, end);
+        errors.remove_prefix(end == std::string_view::npos ? errors.size() : end + 1);
+        bool const known = line.find("doesn't support hyperthreading") != line.npos || line.find("try enabling topoext") != line.npos;
+        if (!line.empty() && !known)
+            complain(name, line);
+    }
+}
+
+// The trace out of the guest's memory, into files and figures.
+void collect(Job const& job, GuestRam const& ram, Outcome& outcome)
+{
+    std::string const name = job.scenario.run_name();
+    fs::path const channel_file = job.folder / host_channel_file;
+    HostChannel const channel = parse_host_channel(fs::exists(channel_file) ? read_text(channel_file) : "");
+    if (!channel.trace_directory)
+        return;
+    Drained drained = drain(GuestMemory{ram.files()}, *channel.trace_directory);
+    std::vector<std::byte> const file = write_xentrace(std::move(drained.streams));
+    fs::path const trace_file = job.folder / "trace.xentrace";
+    write_bytes(trace_file, file);
+    if (!channel.scenario_start)
+        return;
+    Trace trace{file, trace_file.string()};
+    outcome.measured = measure(job.scenario, trace, *channel.scenario_start);
+    outcome.measured->lost = std::max(outcome.measured->lost, drained.lost);
+    outcome.json = metrics_json(outcome.measured->metrics, {.scenario = job.scenario.name, .policy = job.scenario.policy, .seed = job.scenario.seed,
+                                                            .source = "kernel", .lost_records = outcome.measured->lost});
+    write_text(job.folder / "metrics.json", outcome.json);
+    if (outcome.measured->lost != 0)
+        complain(name, fmt::format("the trace lost {} records, so figures are incomplete; raise trace.ring_kib", outcome.measured->lost));
+    if (outcome.measured->metrics.contradictions != 0 || outcome.measured->strangers != 0)
+        complain(name, fmt::format("the trace contradicts itself {} times and names {} vCPUs that are not in the scenario",
+                                   outcome.measured->metrics.contradictions, outcome.measured->strangers));
+}
+
+Outcome run_one(Job const& job, RunOptions const& options)
+{
+    std::string const name = job.scenario.run_name();
+    prepare_folder(job, options);
+    GuestRam const ram{job.scenario.machine, job.folder};
+    ProcessSpec const spec = process_spec(job, options, ram);
+    write_text(job.folder / "command.txt", typed_command(job, options, spec.cpu));
+    if (!options.json)
+        fmt::print("== {}\n", name);
+    auto const begin = std::chrono::steady_clock::now();
+    ProcessResult const result = run_process(spec, [&](std::string_view line) {
+        if (options.json)
+            return;
+        fmt::print("{}\n", line);
+        std::fflush(stdout); // Live, also through a pipe.
+    });
+    std::chrono::duration<double> const took = std::chrono::steady_clock::now() - begin;
+    show_progress(fmt::format("{}: {:.1f} s", name, took.count()));
+    write_text(job.folder / "console.txt", result.output);
+    Verdict const verdict = judge({.selftest = options.qemu.selftest, .spec = spec, .result = result});
+    if (result.ending == Ending::interrupted) {
+        complain(name, verdict.line);
+        std::signal(result.status, SIG_DFL);
+        std::raise(result.status);
+    }
+    pass_on_warnings(name, result.errors);
+    Outcome outcome{.code = verdict.code, .measured = {}, .json = {}};
+    if (!verdict.line.empty())
+        complain(name, verdict.line);
+    // A kernel that failed may still have left a trace, and then it is wanted most; but it may be half written.
+    try {
+        collect(job, ram, outcome);
+    } catch (Error const& error) {
+        complain(name, error.what());
+        outcome.code = outcome.code == ExitCode::good ? ExitCode::failed : outcome.code;
+    }
+    bool const expects_figures = !options.qemu.machine_only && job.scenario.trace_mask != 0 && verdict.code == ExitCode::good;
+    if (expects_figures && !outcome.measured && outcome.code == ExitCode::good) {
+        complain(name, "the kernel passed, but left no trace to measure: no `trace directory=` and `scenario start=` on its debug console");
+        outcome.code = ExitCode::failed;
+    }
+    return outcome;
+}
+
+void print_comparison(std::vector<Job> const& jobs, std::vector<Outcome> const& outcomes, RunOptions const& options)
+{
+    std::vector<TableRow> rows;
+    for (std::size_t i = 0; i < jobs.size(); ++i)
+        if (outcomes[i].measured)
+            rows.push_back({jobs[i].scenario.label.empty() ? jobs[i].scenario.name : jobs[i].scenario.label, outcomes[i].measured->metrics,
+                            outcomes[i].measured->lost});
+    if (rows.empty())
+        return;
+    fmt::print("\n{}\n", comparison_table(rows));
+    fmt::print("Traces: {}/NAME/trace.xentrace. To look at one with Xen's own tool (-a instead of --summary: each event):\n",
+               options.out.string());
+    for (std::size_t i = 0; i < jobs.size(); ++i)
+        if (outcomes[i].measured)
+            fmt::print("  xenalyze --cpu-hz 1G --summary {}/trace.xentrace\n", jobs[i].folder.string());
+}
+
+void print_json(std::vector<Outcome> const& outcomes)
+{
+    std::string_view separator{"["};
+    for (Outcome const& outcome : outcomes) {
+        if (outcome.json.empty())
+            continue;
+        fmt::print("{}\n{}", separator, std::string_view{outcome.json}.substr(0, outcome.json.size() - 1));
+        separator = ",";
+    }
+    fmt::print("{}\n]\n", separator == "[" ? "[" : "");
+}
+
+// The first that is not good decides.
+ExitCode first_bad(std::vector<Outcome> const& outcomes)
+{
+    auto const bad = std::ranges::find_if(outcomes, [](Outcome const& o) { return o.code != ExitCode::good; });
+    return bad == outcomes.end() ? ExitCode::good : bad->code;
+}
+
+} // namespace
+
+ExitCode run_scenarios(RunOptions const& options)
+{
+    std::vector<Job> const jobs = load_jobs(options);
+    check_prerequisites(options);
+    std::vector<Outcome> outcomes;
+    for (Job const& job : jobs)
+        outcomes.push_back(run_one(job, options));
+    if (options.json)
+        print_json(outcomes);
+    else if (options.compare)
+        print_comparison(jobs, outcomes, options);
+    return first_bad(outcomes);
+}
+
+} // namespace hv::nv

@@ -1,0 +1,139 @@
+#include "tools/nv/trace_memory.hpp"
+
+#include "boot/scenario/layout.hpp"
+#include "sched/trace/directory.hpp"
+#include "tools/nv/errors.hpp"
+
+#include <fmt/format.h>
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+namespace hv::nv {
+
+namespace {
+
+using namespace sched::trace;
+
+std::span<std::byte const> map_file(std::filesystem::path const& file)
+{
+    int const fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        give_up(fmt::format("{}: cannot read the guest's memory: {}", file.string(), std::strerror(errno)));
+    struct stat status {};
+    bool const ok = ::fstat(fd, &status) == 0 && status.st_size > 0;
+    auto const size = static_cast<std::size_t>(status.st_size);
+    void* const at = ok ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED; // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
+    ::close(fd);
+    if (at == MAP_FAILED) // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
+        give_up(fmt::format("{}: cannot map the guest's memory", file.string()));
+    return {static_cast<std::byte const*>(at), size};
+}
+
+template <typename T>
+T read_as(GuestMemory const& memory, std::uint64_t address)
+{
+    T value;
+    std::memcpy(&value, memory.read(address, sizeof(T)).data(), sizeof(T));
+    return value;
+}
+
+// The record bytes of [tail, head), or of what the ring still has of them.
+std::vector<std::byte> ring_bytes(GuestMemory const& memory, DirectoryRing const& ring, RingControl const& control)
+{
+    std::vector<std::byte> const data = memory.read(ring.data, ring.bytes);
+    std::vector<std::byte> bytes;
+    bytes.reserve(control.head - control.tail);
+    for (std::uint64_t at = control.tail; at < control.head;) {
+        std::uint64_t const offset = at % ring.bytes;
+        std::uint64_t const piece = std::min(control.head - at, ring.bytes - offset);
+        auto const from = data.begin() + static_cast<std::ptrdiff_t>(offset);
+        bytes.insert(bytes.end(), from, from + static_cast<std::ptrdiff_t>(piece));
+        at += piece;
+    }
+    return bytes;
+}
+
+} // namespace
+
+GuestMemory::GuestMemory(std::vector<std::filesystem::path> const& files) : mapped_{true}
+{
+    for (std::filesystem::path const& file : files) {
+        nodes_.push_back(map_file(file));
+        total_ += nodes_.back().size();
+    }
+}
+
+GuestMemory::GuestMemory(std::vector<std::span<std::byte const>> nodes) : nodes_{std::move(nodes)}, mapped_{false}
+{
+    for (auto const& node : nodes_)
+        total_ += node.size();
+}
+
+GuestMemory::~GuestMemory()
+{
+    if (!mapped_)
+        return;
+    for (auto const& node : nodes_)
+        ::munmap(const_cast<std::byte*>(node.data()), node.size()); // NOLINT(cppcoreguidelines-pro-type-const-cast): munmap's type.
+}
+
+std::uint64_t GuestMemory::ram_offset(std::uint64_t address, std::uint64_t bytes) const
+{
+    constexpr std::uint64_t high = 4ull << 30;
+    std::uint64_t const low = total_ >= q35_split_from ? q35_low_ram_limit : total_;
+    if (bytes <= low && address <= low - bytes)
+        return address;
+    std::uint64_t const above = total_ - low;
+    if (address >= high && bytes <= above && address - high <= above - bytes)
+        return address - high + low;
+    give_up(fmt::format("the trace directory leads to {} bytes at {:#x}, where the guest has no RAM", bytes, address));
+}
+
+std::vector<std::byte> GuestMemory::read(std::uint64_t address, std::uint64_t bytes) const
+{
+    std::uint64_t offset = ram_offset(address, bytes);
+    std::vector<std::byte> result;
+    result.reserve(bytes);
+    for (auto const& node : nodes_) {
+        if (offset >= node.size()) {
+            offset -= node.size();
+            continue;
+        }
+        auto const part = node.subspan(offset, std::min<std::uint64_t>(bytes - result.size(), node.size() - offset));
+        result.insert(result.end(), part.begin(), part.end());
+        offset = 0; // The next node's memory begins where this one's ends.
+    }
+    return result;
+}
+
+Drained drain(GuestMemory const& memory, std::uint64_t directory)
+{
+    auto const head = read_as<Directory>(memory, directory);
+    if (head.magic != directory_magic || head.version != directory_version)
+        give_up(fmt::format("no trace directory of version {} at {:#x}: kernel and nv are of different builds", directory_version, directory));
+    if (head.pcpu_count > scenario::max_pcpus)
+        give_up(fmt::format("the trace directory at {:#x} has {} pCPUs, at most {} are possible", directory, head.pcpu_count, scenario::max_pcpus));
+    Drained result{.streams = {}, .lost = 0, .stamp_khz = head.stamp_khz};
+    for (std::uint32_t pcpu = 0; pcpu < head.pcpu_count; ++pcpu) {
+        auto const ring = read_as<DirectoryRing>(memory, directory + sizeof(Directory) + pcpu * sizeof(DirectoryRing));
+        Stream& stream = result.streams.emplace_back(Stream{pcpu, {}});
+        if (ring.bytes == 0)
+            continue;
+        auto const control = read_as<RingControl>(memory, ring.control);
+        if (!std::has_single_bit(ring.bytes) || control.head < control.tail || control.head - control.tail > ring.bytes)
+            give_up(fmt::format("trace ring of pCPU {}: {} bytes with head {} and tail {} make no sense", pcpu, ring.bytes, control.head, control.tail));
+        stream.bytes = ring_bytes(memory, ring, control);
+        result.lost += control.lost_total;
+    }
+    return result;
+}
+
+} // namespace hv::nv
