@@ -10,6 +10,9 @@ MAKEFLAGS  += -j$(shell nproc)
 endif
 
 O          ?= build
+V          ?=
+Q          := $(if $(V),,@)
+say         = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 POLICY_DIR ?=
 CXX        := g++
 CLANGXX    := clang++
@@ -18,11 +21,11 @@ WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -
         -Woverloaded-virtual -Wzero-as-null-pointer-constant -Werror
 GCC_WARN := -Wlogical-op -Wuseless-cast -Wsuggest-override
 COMMON := -std=c++20 -I. -g -MMD -MP $(WARN)
-# General registers only: the kernel neither saves nor touches vector state. Frame pointers are for backtraces.
+# Frames: a set of up to 4096 pCPUs takes 520 bytes, and a pick needs several. General registers only: the kernel neither saves nor touches vector state. Frame pointers are for backtraces.
 KERNEL_FLAGS := $(COMMON) -Iarch/x86_64/include -O2 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics \
         -mno-red-zone -march=x86-64-v2 -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pic -no-pie \
         -mcmodel=kernel -fcf-protection=none -fno-omit-frame-pointer -fno-optimize-sibling-calls -ffunction-sections -fdata-sections
-KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=2048
+KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=4096
 HOST_FLAGS := $(COMMON) $(GCC_WARN) -Iarch/host/include -DHV_DEBUG -pthread
 
 policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
@@ -44,45 +47,57 @@ objects = $(patsubst %,$(O)/$(1)/%.o,$(2))
 # ---------------------------------------------------------------------------------------------------------------- compile
 $(O)/kernel/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(KERNEL_CXX) -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(KERNEL_CXX) -c $< -o $@
 $(O)/kernel-debug/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(KERNEL_CXX) -DHV_DEBUG -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(KERNEL_CXX) -DHV_DEBUG -c $< -o $@
 $(O)/kernel/%.S.o $(O)/kernel-debug/%.S.o: %.S
 	@mkdir -p $(@D)
-	$(CXX) -I. -g -MMD -MP -c $< -o $@
+	$(call say,AS,$@)
+	$(Q)$(CXX) -I. -g -MMD -MP -c $< -o $@
 $(O)/host/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(HOST_FLAGS) -O1 -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(HOST_FLAGS) -O1 -c $< -o $@
 $(O)/asan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
 $(O)/tsan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(CXX) $(HOST_FLAGS) -O1 -fsanitize=thread -c $< -o $@
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(HOST_FLAGS) -O1 -fsanitize=thread -c $< -o $@
 # Thread-safety analysis: clang reads every file of the kernel and generates nothing.
 $(O)/tsa/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
-	$(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unknown-warning-option -Wthread-safety -Wthread-safety-beta -DHV_DEBUG -fsyntax-only -MF $(@:.o=.d) -MT $@ $<
+	$(call say,TSA,$@)
+	$(Q)$(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unknown-warning-option -Wthread-safety -Wthread-safety-beta -DHV_DEBUG -fsyntax-only -MF $(@:.o=.d) -MT $@ $<
 	@touch $@
 
 # ------------------------------------------------------------------------------------------------------------------- link
 define kernel_image
 $(O)/$(1).elf: $(call objects,$(2),$(kernel_src) $(kernel_asm) $(3)) arch/x86_64/kernel.ld scripts/link-kernel
-	scripts/link-kernel $$@ arch/x86_64/kernel.ld $$(filter %.o,$$^)
+	$$(call say,LINK,$$@)
+	$$(Q)scripts/link-kernel $$@ arch/x86_64/kernel.ld $$(filter %.o,$$^)
 endef
 $(eval $(call kernel_image,numavisor,kernel,$(ktest_src)))
 $(eval $(call kernel_image,numavisor-debug,kernel-debug,$(ktest_src)))
 $(eval $(call kernel_image,sabotage,kernel-debug,$(ktest_src) $(sabotage_src)))
 
 $(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
-	$(CXX) -pthread $^ -lfmt -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread $^ -lfmt -o $@
 $(O)/unit-host: $(call objects,host,$(host_src) $(nv_lib_src) $(unit_src))
-	$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -o $@
 $(O)/unit-asan: $(call objects,asan,$(host_src) $(nv_lib_src) $(unit_src))
-	$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -o $@
 $(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
-	$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
 .PHONY: help run test kernel check clean deps FORCE
@@ -98,7 +113,7 @@ help:
 #: make clean    remove build/
 #: make help     this text
 #:
-#: O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
+#: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 deps:
 	@scripts/install-deps

@@ -1,12 +1,180 @@
 #include "boot/scenario_run.hpp"
 
+#include "arch/x86_64/clock.hpp"
+#include "arch/x86_64/irq_save.hpp"
+#include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/upcalls.hpp"
 #include "boot/refuse.hpp"
+#include "boot/scenario/populate.hpp"
+#include "boot/trace_report.hpp"
+#include "boot/vm_memory.hpp"
+#include "boot/vm_tasks.hpp"
+
+#include <arch/env.hpp>
 
 namespace hv::boot {
+namespace {
+
+using scenario::DomainRecord;
+using scenario::ScenarioView;
+
+constinit arch::Env env;
+
+// What the report at the end needs, beside the machine itself.
+struct Run {
+    ScenarioView scenario;
+    VmAccounts accounts;
+};
+
+ScenarioView read_scenario(Kernel const& k)
+{
+    auto const* const bytes = arch::direct_map<std::byte const>(k.info.module->start);
+    std::size_t const length{k.info.module->end.value() - k.info.module->start.value()};
+    auto const view = scenario::validate({bytes, length});
+    if (!view)
+        refuse_because(view.error());
+    if (auto const fits = scenario::fits(*view, *k.topology); !fits)
+        refuse_because(fits.error());
+    return *view;
+}
+
+sched::PolicyOps const& choose_policy(Kernel const& k, ScenarioView scenario)
+{
+    std::string_view name{k.options.sched};
+    if (name.empty())
+        name = scenario.policy().empty() ? "credit" : scenario.policy();
+    if (sched::PolicyOps const* const ops = sched::find_policy(name))
+        return *ops;
+    {
+        arch::Line line{arch::Output::console};
+        print(line.sink(), "error: sched={}: there is no such policy; there are ", name);
+        sched::list_policies(line.sink());
+    }
+    arch::exit_machine(arch::ExitCode::refused);
+}
+
+void log_vms(ScenarioView scenario, VmAccounts accounts, unsigned nodes)
+{
+    for (std::size_t i = 0; i < accounts.size(); ++i) {
+        DomainRecord const& record{scenario.domains()[i]};
+        if (arch::console_is_quiet())
+            return;
+        arch::Line line{arch::Output::stamped_console};
+        print(line.sink(), "VM {:<8} {} vCPUs, weight {}, memory", ScenarioView::text(record.name), record.vcpu_count, record.weight);
+        for (unsigned n = 0; n < nodes; ++n)
+            if (std::uint64_t const pages = accounts[i]->pages_on(NodeId{static_cast<NodeId::Rep>(n)}); pages != 0)
+                print(line.sink(), " {} MiB on node {}", pages / 256, n);
+        if (record.memory_mib == 0)
+            print(line.sink(), " none");
+    }
+}
+
+// VMs whose memory had to be looked for beyond the nodes it was wanted on: legal, but worth a line.
+void warn_of_spills(ScenarioView scenario, VmAccounts accounts)
+{
+    for (std::size_t i = 0; i < accounts.size(); ++i) {
+        auto const wanted = ScenarioView::memory_nodes(scenario.domains()[i]);
+        if (!wanted)
+            continue;
+        std::uint64_t there{0};
+        for (NodeId const node : *wanted)
+            there += accounts[i]->pages_on(node);
+        if (there < accounts[i]->total())
+            arch::say("warning: VM {}: {} MiB lie outside its nodes, which are full; give them more memory",
+                      ScenarioView::text(scenario.domains()[i].name), (accounts[i]->total() - there) / 256);
+    }
+}
+
+void report_vms(VmMachine& vms, Run const& run)
+{
+    arch::say("{:<10} {:>5} {:>10} {:>10} {:>10} {:>8}", "VM", "vCPU", "run ms", "wait ms", "sleep ms", "phases");
+    std::size_t row{0};
+    for (sched::Domain const& domain : vms.system->core().domains()) {
+        std::string_view const name{ScenarioView::text(run.scenario.domains()[row++].name)};
+        for (sched::Vcpu& vcpu : const_cast<sched::Domain&>(domain).vcpus) {
+            auto const ms = [&](sched::RunState state) {
+                return vcpu.run_state.spent[static_cast<unsigned>(state)].ns() / 1'000'000;
+            };
+            arch::say("{:<10} {:>5} {:10} {:10} {:10} {:8}", name, vcpu.index, ms(sched::RunState::running),
+                      ms(sched::RunState::runnable), ms(sched::RunState::blocked) + ms(sched::RunState::offline),
+                      vms.system->guests().of(vcpu).phases);
+        }
+    }
+}
+
+// On pCPU 0, in its timer interrupt.
+void end_run(VmMachine& vms, Instant now)
+{
+    stop_other_pcpus(vms);
+    vms.system->core().close_trace(arch::this_cpu(), now);
+    arch::log("the scenario is over");
+    report_vms(vms, *static_cast<Run const*>(vms.report));
+    print_trace_tail(vms.system->tracer(), 24);
+    arch::exit_machine(arch::ExitCode::pass);
+}
+
+sched::System& make_system(Kernel const& k, ScenarioView scenario)
+{
+    sched::SystemConfig const config{.policy = &choose_policy(k, scenario),
+                                     .guest_limit = static_cast<std::uint32_t>(scenario.all_vcpus().size()),
+                                     .driver = sched::guest::Driver::tasks,
+                                     .context_switch = Duration{}, // the real one costs what it costs
+                                     .trace_mask = scenario.trace_mask()};
+    auto const system = sched::System::create(env, config);
+    if (!system)
+        refuse("scheduler: no memory for {} pCPUs and {} vCPUs; give node 0 more", k.topology->pcpus.size(), config.guest_limit);
+    if (auto const set = scenario::set_parameters(**system, scenario); !set)
+        refuse_because(set.error());
+    return **system;
+}
+
+// Domains, their tasks and the end of the run. From here on the scheduler is in charge.
+void begin(VmMachine& vms, ScenarioView scenario)
+{
+    arch::IrqSave const irqs;
+    vms.origin = arch::clock_now();
+    Instant const end{vms.origin + scenario.warmup() + scenario.duration()};
+    auto const created = scenario::create_domains(*vms.system, scenario, scenario.seed(), vms.origin, vms.origin, {});
+    if (!created)
+        refuse_because(created.error());
+    if (auto const tasks = make_guest_tasks(vms); !tasks)
+        refuse("vCPUs: {}; give the nodes more memory", arch::text_of(tasks.error()));
+    arch::tell_host("scenario start={} end={}", vms.origin.ns(), end.ns());
+    env.arm(CpuId{0}, end_of_run_timer, end);
+    for (CpuId const cpu : vms.system->core().pool().members())
+        env.tickle(cpu);
+}
+
+} // namespace
 
 arch::ExitCode run_scenario(Kernel& k)
 {
-    refuse("scenario at {:x}: this kernel cannot run scenarios yet; boot it without a module", k.info.module->start);
+    static constinit VmMachine vms;
+    ScenarioView const view{read_scenario(k)};
+    auto const accounts = [&] {
+        arch::IrqSave const irqs;
+        return give_memory_to_vms(*k.pages, view);
+    }();
+    if (!accounts)
+        refuse_because(accounts.error());
+    Run run{.scenario = view, .accounts = *accounts};
+    log_vms(view, *accounts, k.topology->node_count());
+    warn_of_spills(view, *accounts);
+    {
+        arch::IrqSave const irqs;
+        vms.system = &make_system(k, view);
+    }
+    vms.at_end = end_run;
+    vms.report = &run;
+    if (!publish_trace_directory(vms.system->tracer()))
+        refuse("trace: no memory for its directory; give node 0 more");
+    arch::log("scenario {}: policy {}, seed {}, {} ms", view.name(), vms.system->core().policy().name, view.seed(),
+              (view.warmup() + view.duration()).ns() / 1'000'000);
+    install_vm_up_calls(vms);
+    bring_pcpus_under(vms);
+    begin(vms, view);
+    arch::idle_forever(); // As pCPU 0's idle vCPU; end_run leaves from an interrupt.
 }
 
 } // namespace hv::boot
