@@ -1,10 +1,12 @@
-// The pCPUs themselves: that they run, where they are, that they can be reached.
+// The pCPUs: that they run, where their memory is, that they can be called.
 #include "arch/x86_64/apic.hpp"
 #include "arch/x86_64/call.hpp"
+#include "arch/x86_64/frames.hpp"
 #include "arch/x86_64/layout.hpp"
-#include "arch/x86_64/percpu.hpp"
-#include "boot/kernel.hpp"
 #include "boot/selftest.hpp"
+#include "tests/kernel/support.hpp"
+
+#include <arch/env.hpp>
 
 #include <array>
 #include <atomic>
@@ -28,13 +30,45 @@ void answer(void* argument)
 
 } // namespace
 
-HV_SELFTEST(every_pcpu_answers_as_itself)
+HV_SELFTEST(smp_every_pcpu_answers_as_itself)
 {
     static constinit Roll roll;
     arch::call_on_all(answer, &roll);
     HV_CHECK(roll.wrong.load() == 0);
     for (unsigned i = 0; i < arch::pcpu_count(); ++i)
         HV_CHECK(roll.calls[i].load() == 1);
+}
+
+HV_SELFTEST(smp_topology_counts_every_pcpu_once)
+{
+    Topology const& topology{arch::Env{}.topology()};
+    HV_CHECK(topology.pcpus.size() == arch::pcpu_count());
+    HV_CHECK(topology.online.count() == arch::pcpu_count());
+    CpuMask seen;
+    for (NodeId const node : topology.nodes()) {
+        HV_CHECK(!seen.intersects(topology.pcpus_of(node)));
+        seen |= topology.pcpus_of(node);
+    }
+    HV_CHECK(seen == topology.online);
+    for (CpuId const cpu : topology.online) {
+        HV_CHECK(topology.node_of(cpu) == arch::percpu(cpu).node);
+        HV_CHECK(topology.siblings_of(cpu).test(cpu) && topology.siblings_of(cpu).is_subset_of(topology.socket_of(cpu)));
+    }
+}
+
+HV_SELFTEST(smp_blocks_and_rings_lie_on_the_node_of_their_pcpu)
+{
+    NodeMask const with_memory{boot::kernel().pages->usable()};
+    for (unsigned i = 0; i < arch::pcpu_count(); ++i) {
+        arch::Percpu const& block{arch::percpu(CpuId{static_cast<CpuId::Rep>(i)})};
+        if (!with_memory.test(block.node))
+            continue;
+        HV_CHECK(arch::node_of_page(arch::physical_of(&block)) == block.node);
+        std::span<std::byte> const ring{arch::Env{}.trace_memory(block.id)};
+        HV_CHECK(ring.size() == std::size_t{boot::kernel().options.trace_kib} * 1024);
+        if (!ring.empty())
+            HV_CHECK(arch::node_of_page(arch::physical_of(ring.data())) == block.node);
+    }
 }
 
 } // namespace hv::test

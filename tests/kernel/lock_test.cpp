@@ -1,0 +1,44 @@
+// Mutual exclusion between real pCPUs.
+#include "arch/generic/ticket_lock.hpp"
+#include "arch/x86_64/call.hpp"
+#include "boot/selftest.hpp"
+#include "tests/kernel/support.hpp"
+
+namespace hv::test {
+namespace {
+
+constexpr unsigned rounds = 50;
+
+struct Shared {
+    TicketLock lock{LockKey{1, 0}};
+    unsigned volatile counter{0}; // Not atomic: only the lock stands between it and lost updates.
+    std::atomic<unsigned> inside{0};
+    std::atomic<unsigned> crowds{0};
+};
+
+void count_up(void* argument)
+{
+    Shared& shared{*static_cast<Shared*>(argument)};
+    for (unsigned i = 0; i < rounds; ++i) {
+        Guard const guard{shared.lock, irqs_off};
+        if (shared.inside.fetch_add(1) != 0)
+            shared.crowds.fetch_add(1);
+        unsigned const before{shared.counter};
+        arch::relax(); // Under the instruction counter, the only place where others get their turn.
+        shared.counter = before + 1;
+        shared.inside.fetch_sub(1);
+    }
+}
+
+} // namespace
+
+HV_SELFTEST(lock_excludes_all_other_pcpus)
+{
+    Shared shared;
+    arch::call_on_all(count_up, &shared);
+    HV_CHECK(shared.crowds.load() == 0);
+    HV_CHECK(shared.counter == rounds * arch::pcpu_count());
+    HV_CHECK(!shared.lock.is_locked());
+}
+
+} // namespace hv::test
