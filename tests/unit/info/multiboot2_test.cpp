@@ -136,7 +136,7 @@ TEST(Multiboot, DamagedInfoIsReadInBounds)
         bool const second = random() % 2 == 0;
         FakeMemory memory{qemu_memory()};
         memory.put(0x20000, finish(grub_info()));
-        std::uint64_t const block{second ? 0x20000u : std::array{0x9500u, 0x9000u, 0x10300u}[random() % 3]};
+        std::uint64_t const block{second ? 0x20000u : std::array{0x9500u, 0x9000u, 0x101000u}[random() % 3]};
         std::size_t const range{block == 0x101000 ? std::size_t{0x40} : memory.at(block).size()};
         for (auto i = 1 + random() % 3; i > 0; --i)
             memory.at(block)[random() % range] = static_cast<std::byte>(random() % 3 == 0 ? 0xff : random());
