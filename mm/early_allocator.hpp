@@ -4,7 +4,7 @@
 //
 // It knows ranges only and touches no memory, so it works before the direct map exists; what it hands out is not
 // zeroed. Life: init(), any number of allocate(), then PageAllocator::create() takes the rest and seals it. No locks:
-// one pCPU uses it at boot. 25 KiB; meant to be a constinit global of the composition root. Floor: mm.
+// one pCPU uses it at boot. 33 KiB; meant to be a constinit global of the composition root. Floor: mm.
 #pragma once
 
 #include "arch/generic/result.hpp"

@@ -149,17 +149,24 @@ TEST(MisuseDeathTest, AWriteAfterFreeOverAPagesLinksIsCaughtWhenThePageIsUsedAga
     PhysAddr const page{*machine.pages().allocate({})};
     machine.pages().free(page, order_4k);
     EXPECT_TRUE(machine.pages().is_consistent());
-    // The page has merged into a larger block; its first byte is where that block's links are.
-    PhysAddr first{};
+    // The page has merged into a larger block; its first bytes are where that block's links are.
     machine.pages().free(page, order_4k);
     ASSERT_EQ(misuse().size(), 1u);
-    first = misuse()[0].block;
-    *machine.map().at<unsigned char>(first) ^= 1;
-    EXPECT_FALSE(machine.pages().is_consistent());
+    auto* const links = machine.map().at<unsigned char>(misuse()[0].block);
     auto const use_it_up = [&] {
         while (machine.pages().allocate({}).ok()) {}
     };
-    EXPECT_DEATH(use_it_up(), "free pages keep what we wrote");
+    for (unsigned byte = 0; byte < 24; ++byte) {
+        links[byte] ^= 1;
+        EXPECT_FALSE(machine.pages().is_consistent()) << "byte " << byte;
+        if (byte % 8 == 7) {
+            EXPECT_DEATH(use_it_up(), "free pages keep what we wrote") << "byte " << byte;
+        }
+        links[byte] ^= 1;
+    }
+    EXPECT_TRUE(machine.pages().is_consistent());
+    use_it_up();
+    EXPECT_EQ(misuse().size(), 1u);
 }
 
 } // namespace
