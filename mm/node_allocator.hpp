@@ -5,9 +5,9 @@
 // highest-placed part of a block that has to be split is handed out, as Xen does, which keeps low memory for those who
 // need it.
 //
-// Locking: one lock a node, rank 40, its number as ordinal; callers have interrupts off. Neither calls out of mm nor
-// waits for anything while holding it, except to report corruption, which is the end. The object and its tables live on
-// the node itself; a node without memory has none. Floor: mm.
+// Locking: one lock a node, rank 40, its number as ordinal; callers have interrupts off. While it is held nothing
+// waits or calls out of mm, except to report corruption, which is the end. The object and its tables live on the node
+// itself; a node without memory has none. Floor: mm.
 #pragma once
 
 #include "arch/generic/result.hpp"
