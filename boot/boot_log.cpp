@@ -90,7 +90,8 @@ void log_machine(Kernel const& k)
         arch::log("node {}: too little memory to manage, left unused", node);
     if (k.topology->node_count() > 1)
         log_distances(k);
-    arch::log("{} pCPUs up: {} sockets, {} cores", k.topology->online.count(), k.topology->by_socket.size(), k.topology->by_core.size());
+    arch::log("pCPUs up: {}; sockets: {}; cores: {}", k.topology->online.count(), k.topology->by_socket.size(),
+              k.topology->by_core.size());
 }
 
 } // namespace hv::boot

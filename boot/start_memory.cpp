@@ -25,7 +25,8 @@ void init_early_allocator(Kernel& k)
     for (acpi::MemoryRange const& range : k.map.memory)
         all = blocks.push_back({range.base, range.length, range.node}) && all;
     all = taken.push_back({PhysAddr{0}, first_mib}) && all;
-    all = taken.push_back({PhysAddr{arch::image_base}, arch::address_of(image_end) - arch::kernel_base - arch::image_base}) && all;
+    std::uint64_t const image_bytes{arch::address_of(image_end) - arch::kernel_base - arch::image_base};
+    all = taken.push_back({PhysAddr{arch::image_base}, image_bytes}) && all;
     for (OccupiedRange const& range : k.info.occupied)
         all = taken.push_back({range.base, range.length}) && all;
     HV_ASSERT(all);
@@ -59,10 +60,11 @@ bool belongs_into_direct_map(MemoryRegion const& region)
 void init_kernel_space(Kernel& k)
 {
     static constinit FixedVector<arch::PhysRange, max_memory_regions + 1> mapped{};
-    HV_ASSERT(mapped.push_back({PhysAddr{0}, first_mib}));
+    bool all{mapped.push_back({PhysAddr{0}, first_mib})};
     for (MemoryRegion const& region : k.info.regions)
         if (belongs_into_direct_map(region))
-            HV_ASSERT(mapped.push_back({region.base, region.length}));
+            all = mapped.push_back({region.base, region.length}) && all;
+    HV_ASSERT(all);
     std::uint64_t const bytes{arch::kernel_space_table_bytes(mapped.span())};
     Result<PhysAddr, mm::AllocError> const tables{
         k.early.allocate_near({.bytes = bytes, .node = NodeId{0}, .below = PhysAddr{arch::boot_map_limit}})};

@@ -61,8 +61,12 @@ void apic_map(PhysAddr registers) noexcept { registers_at = map_device(registers
 
 void apic_enable() noexcept
 {
-    constexpr std::uint64_t globally_enabled = 1u << 11;
-    write_msr(msr_apic_base, read_msr(msr_apic_base) | globally_enabled);
+    constexpr std::uint64_t globally_enabled = 1u << 11, x2apic_mode = 1u << 10;
+    std::uint64_t const base{read_msr(msr_apic_base) & ~(globally_enabled | x2apic_mode)};
+    // Some firmware leaves it in x2APIC mode, out of which the only way leads through "off".
+    if ((read_msr(msr_apic_base) & x2apic_mode) != 0)
+        write_msr(msr_apic_base, base);
+    write_msr(msr_apic_base, base | globally_enabled);
     write(Register::task_priority, 0);
     write(Register::lint0_entry, entry_masked);
     write(Register::lint1_entry, entry_nmi);

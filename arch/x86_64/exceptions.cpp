@@ -62,8 +62,8 @@ FaultOutcome expect_fault(Vector vector, void (*function)(void*), void* argument
 
 void handle_exception(TrapFrame& frame) noexcept
 {
-    if (frame.vector == static_cast<std::uint64_t>(Vector::nmi) && panic_is_under_way())
-        halt_forever();
+    if (frame.vector == static_cast<std::uint64_t>(Vector::nmi))
+        panic_stop_if_under_way();
     ExpectedFault* const expected{this_percpu().expected_fault};
     if (expected == nullptr || static_cast<std::uint64_t>(expected->vector) != frame.vector)
         report(frame);

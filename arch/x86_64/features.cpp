@@ -29,7 +29,7 @@ constexpr Needed needed[]{
     {Source::leaf1_ecx, 20, "SSE4.2", "+sse4.2"},
     {Source::leaf1_ecx, 23, "POPCNT", "+popcnt"},
     {Source::extended_ecx, 0, "LAHF in long mode", "+lahf_lm"},
-    {Source::extended_edx, 20, "no-execute pages", "+nx"},
+    {Source::extended_edx, 20, "the no-execute bit", "+nx"},
     {Source::extended_edx, 29, "long mode", "+lm"},
 };
 

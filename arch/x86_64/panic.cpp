@@ -17,6 +17,21 @@ namespace {
 constinit std::atomic<unsigned> reporter{0};
 // How often the reporter came here: 1 is the panic, 2 a fault during its report. Touched by the reporter only.
 constinit unsigned depth{0};
+constinit std::atomic<unsigned> stopped{0};
+
+// Stops the others, so that none of them prints into the report. Waits for a while only: one may be beyond reach.
+void stop_others()
+{
+    constexpr unsigned patience = 1'000'000;
+    unsigned others{0};
+    for (unsigned i = 0; i < pcpu_count(); ++i) {
+        Percpu const& block{percpu(CpuId{static_cast<CpuId::Rep>(i)})};
+        others += &block != &this_percpu() && block.is_up.load(std::memory_order_relaxed) ? 1u : 0u;
+    }
+    apic_stop_others();
+    for (unsigned i = 0; i < patience && stopped.load(std::memory_order_relaxed) < others; ++i)
+        relax();
+}
 
 // Writes straight to the UART, through a Line that is never closed: panic_end() exits.
 class PanicSink final : public Sink {
@@ -41,7 +56,13 @@ void print_registers(Sink& sink, TrapFrame const& f)
 
 } // namespace
 
-bool panic_is_under_way() noexcept { return reporter.load(std::memory_order_relaxed) != 0; }
+void panic_stop_if_under_way() noexcept
+{
+    if (reporter.load(std::memory_order_relaxed) == 0)
+        return;
+    stopped.fetch_add(1, std::memory_order_relaxed);
+    halt_forever();
+}
 
 Sink& panic_begin() noexcept
 {
@@ -50,11 +71,11 @@ Sink& panic_begin() noexcept
     unsigned nobody{0};
     // relaxed: the number is all that is shared.
     if (!reporter.compare_exchange_strong(nobody, self, std::memory_order_relaxed) && nobody != self)
-        halt_forever();
+        panic_stop_if_under_way();
     if (++depth > 2)
         exit_machine(ExitCode::panic);
     if (depth == 1) {
-        apic_stop_others();
+        stop_others();
         console_enter_panic();
     }
     print(panic_sink, depth == 1 ? "\npanic on pCPU {}: " : "\npanic during the panic on pCPU {}: ", self - 1);

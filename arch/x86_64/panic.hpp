@@ -16,8 +16,8 @@ namespace hv::arch {
 [[nodiscard]] Sink& panic_begin() noexcept;
 // Ends the report: registers if there is a frame, backtrace from it or else from the caller. Exits.
 [[noreturn]] void panic_end(TrapFrame const* frame) noexcept;
-// True once some pCPU panics; who sees it must stop.
-[[nodiscard]] bool panic_is_under_way() noexcept;
+// For the NMI handler: stops for ever if some pCPU panics, else returns.
+void panic_stop_if_under_way() noexcept;
 
 template <typename... Args>
 [[noreturn, gnu::noinline]] void panic(std::string_view format, Args const&... args) noexcept

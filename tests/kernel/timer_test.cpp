@@ -1,4 +1,5 @@
 // Timers over the real hardware: order, deadlines, other pCPUs.
+#include "arch/x86_64/features.hpp"
 #include "boot/selftest.hpp"
 #include "tests/kernel/support.hpp"
 
@@ -116,6 +117,23 @@ HV_SELFTEST(timers_in_the_past_fire_only_when_interrupts_are_on)
     arch::irqs_enable();
     HV_CHECK(!fired_at_once);
     HV_CHECK(wait_until([&] { return log.count.load() == 1; }));
+}
+
+HV_SELFTEST(timers_longer_than_the_hardware_counts_are_not_early)
+{
+    if (boot::kernel().options.khz != 1'000'000 || !arch::is_qemu_tcg())
+        HV_SKIP("takes 10 s unless QEMU counts instructions");
+    FiringLog log;
+    log.expected_on = arch::this_cpu();
+    arch::UpCalls const calls{.self = &log, .timer = record};
+    UpCallsScope const scope{calls};
+    log.deadlines[2] = arch::clock_now() + Duration::from_ms(10'000);
+    arch::timer_arm(arch::this_cpu(), TimerId{2}, log.deadlines[2]);
+    while (log.count.load() == 0 && arch::clock_now() < log.deadlines[2] + Duration::from_ms(10))
+        arch::idle_once();
+    HV_CHECK(log.count.load() == 1);
+    HV_CHECK(log.early.load() == 0);
+    HV_CHECK(arch::clock_now() < log.deadlines[2] + Duration::from_ms(1));
 }
 
 HV_SELFTEST(timers_with_large_ids_have_nodes_of_their_own)
