@@ -149,13 +149,22 @@ inline void write_arg(Sink& sink, FormatArg const& arg, FormatSpec const& spec)
         pad(sink, missing, ' ');
 }
 
+// string_view::find would call memchr, which a kernel does not have.
+[[nodiscard]] constexpr std::size_t find_char(std::string_view text, char wanted)
+{
+    std::size_t at{0};
+    while (at < text.size() && text[at] != wanted)
+        ++at;
+    return at;
+}
+
 inline void print_args(Sink& sink, std::string_view format, std::span<FormatArg const> args)
 {
     std::size_t next_arg{0};
     while (!format.empty()) {
-        std::size_t const brace = format.find('{');
-        sink.write({format.data(), brace == std::string_view::npos ? format.size() : brace});
-        if (brace == std::string_view::npos)
+        std::size_t const brace = find_char(format, '{');
+        sink.write({format.data(), brace});
+        if (brace == format.size())
             return;
         format.remove_prefix(brace + 1);
         if (format.starts_with('{')) {
@@ -163,8 +172,8 @@ inline void print_args(Sink& sink, std::string_view format, std::span<FormatArg 
             format.remove_prefix(1);
             continue;
         }
-        std::size_t const close = format.find('}');
-        if (close == std::string_view::npos)
+        std::size_t const close = find_char(format, '}');
+        if (close == format.size())
             return;
         std::string_view spec{format.data(), close};
         format.remove_prefix(close + 1);

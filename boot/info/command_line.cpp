@@ -5,7 +5,6 @@
 #include <charconv>
 #include <cstddef>
 #include <optional>
-#include <system_error>
 
 namespace hv::boot {
 
