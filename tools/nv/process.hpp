@@ -17,8 +17,8 @@ namespace hv::nv {
 struct ProcessSpec {
     std::vector<std::string> words; // the program first; found along PATH
     std::filesystem::path folder;   // where it runs
-    std::optional<unsigned> cpu;    // the host CPU it is bound to
-    std::filesystem::path life_sign; // a file of the folder whose growth counts as a sign of life; may be empty
+    std::optional<unsigned> cpu{};  // the host CPU it is bound to
+    std::filesystem::path life_sign{}; // a file of the folder whose growth counts as a sign of life; may be empty
     std::chrono::milliseconds silence_limit{15'000}; // zero: none
     std::chrono::milliseconds total_limit{300'000};  // zero: none
 };

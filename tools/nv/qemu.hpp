@@ -23,8 +23,8 @@ struct QemuOptions {
     bool live{false};     // real time and threads, instead of the instruction counter
     bool machine_only{false}; // without the scenario's module
     bool selftest{false}; // ask the kernel for its self-tests...
-    std::string selftest_pattern; // ...of which this selects some (empty: all)
-    std::string append;           // more of the kernel's command line
+    std::string selftest_pattern{}; // ...of which this selects some (empty: all)
+    std::string append{};           // more of the kernel's command line
 };
 
 // `memory_paths`: by node, where its memory is kept (a file that two processes may share); unused for nodes without memory.

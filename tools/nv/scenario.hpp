@@ -81,9 +81,9 @@ struct Scenario {
 
 // What the command line changes in a scenario before it is checked.
 struct Overrides {
-    std::optional<std::uint64_t> seed;
-    std::string policy;                // empty: the scenario's
-    std::vector<std::string> settings; // "key=value": a setting by its path ("sched.tslice_ms"), else a policy parameter
+    std::optional<std::uint64_t> seed{};
+    std::string policy{};                // empty: the scenario's
+    std::vector<std::string> settings{}; // "key=value": a setting by its path ("sched.tslice_ms"), else a policy parameter
 };
 
 // `file` is for error lines.

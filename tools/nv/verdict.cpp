@@ -11,9 +11,8 @@ namespace hv::nv {
 namespace {
 
 // The last lines of what it said, in one line.
-std::string last_lines(std::string_view output)
+std::string last_lines(std::string_view output, unsigned wanted = 3)
 {
-    constexpr unsigned wanted = 3;
     std::vector<std::string> lines;
     while (!output.empty() && lines.size() < wanted) {
         std::size_t const last = output.find_last_not_of("\r\n");
@@ -25,7 +24,9 @@ std::string last_lines(std::string_view output)
         lines.insert(lines.begin(), std::string{output.substr(begin)});
         output = output.substr(0, begin);
     }
-    return lines.empty() ? "it never said anything" : fmt::format("last lines: {}", fmt::join(lines, " | "));
+    if (lines.empty())
+        return "it never said anything";
+    return wanted == 1 ? lines.front() : fmt::format("last lines: {}", fmt::join(lines, " | "));
 }
 
 Verdict judge_selftest(std::string const& console)
@@ -54,7 +55,7 @@ Verdict judge_status(RunFacts const& facts)
                                                           : fmt::format("failed self-tests: {}", fmt::join(report.failures, ", "))};
     }
     case KernelStatus::panicked: return {ExitCode::failed, fmt::format("the kernel panicked; {}", last_lines(console))};
-    case KernelStatus::refused: return {ExitCode::bad_input, fmt::format("the kernel refused to start; {}", last_lines(console))};
+    case KernelStatus::refused: return {ExitCode::bad_input, fmt::format("the kernel refused to start: {}", last_lines(console, 1))};
     case KernelStatus::reset:
         return {ExitCode::failed, fmt::format("QEMU ended with status 0: a triple fault or a power-off; {}", last_lines(console))};
     }
