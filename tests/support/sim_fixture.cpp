@@ -20,6 +20,46 @@ CpuMask cpus(std::initializer_list<unsigned> members)
     return mask;
 }
 
+guest::Workload burst(Duration run_min, Duration run_max, Duration block_min, Duration block_max)
+{
+    guest::Workload work{};
+    work.kind = guest::WorkloadKind::burst;
+    work.run_min = run_min;
+    work.run_max = run_max;
+    work.block_min = block_min;
+    work.block_max = block_max;
+    return work;
+}
+
+guest::Workload periodic(Duration period, Duration run, Duration phase)
+{
+    guest::Workload work{};
+    work.kind = guest::WorkloadKind::periodic;
+    work.run_min = work.run_max = run;
+    work.period = period;
+    work.phase = phase;
+    return work;
+}
+
+guest::Workload pingpong(Duration run, std::uint16_t partner, bool has_token)
+{
+    guest::Workload work{};
+    work.kind = guest::WorkloadKind::pingpong;
+    work.run_min = work.run_max = run;
+    work.partner = VcpuIndex{partner};
+    work.has_token = has_token;
+    return work;
+}
+
+guest::Workload gridsleep(Duration grid, Duration guard)
+{
+    guest::Workload work{};
+    work.kind = guest::WorkloadKind::gridsleep;
+    work.grid = grid;
+    work.guard = guard;
+    return work;
+}
+
 Sim::Sim(unsigned cores, SimOptions options) : Sim{arch::MachineShape::regular(1, cores, 1), 1, std::move(options)} {}
 
 Sim::Sim(std::vector<PcpuTopology> pcpus, unsigned nodes, SimOptions options, std::vector<Distance> distances)

@@ -24,6 +24,12 @@ namespace hv::sched::test {
 [[nodiscard]] constexpr Duration ms(std::int64_t n) { return Duration::from_ms(n); }
 [[nodiscard]] constexpr Duration us(std::int64_t n) { return Duration::from_us(n); }
 
+// Workloads, by what their kind needs.
+[[nodiscard]] guest::Workload burst(Duration run_min, Duration run_max, Duration block_min, Duration block_max);
+[[nodiscard]] guest::Workload periodic(Duration period, Duration run, Duration phase = {});
+[[nodiscard]] guest::Workload pingpong(Duration run, std::uint16_t partner, bool has_token);
+[[nodiscard]] guest::Workload gridsleep(Duration grid, Duration guard);
+
 struct SimOptions {
     PolicyOps const* policy{find_policy("credit")};
     std::vector<std::pair<std::string_view, std::int64_t>> params{};
