@@ -224,7 +224,8 @@ void Collector::change(Instant when, std::size_t index, RunState from, RunState 
         begin(vcpu, from, pcpu);
     metrics_.contradictions += vcpu.state != from || (from == RunState::running && vcpu.pcpu != pcpu) ? 1u : 0u;
     depart(index, time);
-    if (from == RunState::blocked && to == RunState::runnable) {
+    // A wake-up of a vCPU that is parked makes it offline: it can run when it is unparked.
+    if (from == RunState::blocked && (to == RunState::runnable || to == RunState::offline)) {
         vcpu.woken_at = time;
         vcpu.sums.wakes += counts(time) ? 1u : 0u;
     } else if (to == RunState::blocked) {

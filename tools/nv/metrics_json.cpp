@@ -78,11 +78,14 @@ private:
     }
     void member(std::string_view name, double value, int digits) { member(name, real(value, digits)); }
     void member(std::string_view name, std::uint64_t value) { member(name, fmt::format("{}", value)); }
-    void per_second(std::string_view name, std::uint64_t count)
+    void per_second(std::string_view name, std::uint64_t count, int digits = 3)
     {
-        member(name, static_cast<double>(count) * 1e9 / static_cast<double>(metrics_.window), 3);
+        member(name, static_cast<double>(count) / (static_cast<double>(metrics_.window) / 1e9), digits);
     }
-    void percent(std::string_view name, std::int64_t part, std::int64_t whole) { member(name, 100 * ratio(part, whole), 4); }
+    void percent(std::string_view name, std::int64_t part, std::int64_t whole, int digits = 4)
+    {
+        member(name, whole == 0 ? 0.0 : 100 * static_cast<double>(part) / static_cast<double>(whole), digits);
+    }
 
     void whole_machine()
     {
@@ -94,14 +97,14 @@ private:
         member("lost_records", identity_.lost_records);
         member("contradictions", metrics_.contradictions);
         member("sim_seconds", static_cast<double>(metrics_.window) / 1e9, 9);
-        per_second("ctx_switches_per_s", metrics_.switches);
-        per_second("switch_to_vcpu_per_s", metrics_.switches_to_vcpu);
+        per_second("ctx_switches_per_s", metrics_.switches, 2);
+        per_second("switch_to_vcpu_per_s", metrics_.switches_to_vcpu, 2);
         per_second("migrations_per_s", metrics_.total.migrations);
         per_second("xnode_migrations_per_s", metrics_.total.cross_node);
         per_second("guest_migrations_per_s", metrics_.guests.sums.migrations);
         per_second("guest_xnode_migrations_per_s", metrics_.guests.sums.cross_node);
-        percent("wc_violation_time_pct", metrics_.violation, metrics_.window);
-        percent("wc_lost_cpu_pct", metrics_.lost_capacity, capacity);
+        percent("wc_violation_time_pct", metrics_.violation, metrics_.window, 5);
+        percent("wc_lost_cpu_pct", metrics_.lost_capacity, capacity, 5);
         percent("idle_pct", metrics_.idle, capacity);
     }
 
@@ -143,9 +146,9 @@ private:
         }
         member("min_over_max", ratio(group.min_run, group.max_run), 5);
         member("max_wait_ms", static_cast<double>(sums.max_wait) / 1e6, 4);
-        per_second("wakes_per_s", sums.wakes);
-        per_second("jobs_per_s", sums.jobs);
-        per_second("missed_per_s", sums.missed);
+        per_second("wakes_per_s", sums.wakes, 2);
+        per_second("jobs_per_s", sums.jobs, 2);
+        per_second("missed_per_s", sums.missed, 2);
         per_second("migrations_per_s", sums.migrations);
         per_second("xnode_migrations_per_s", sums.cross_node);
         latency("wake_latency", group.wake);

@@ -134,6 +134,14 @@ TEST(Metrics, WakeLatencyRunsFromTheWakeUpOfABlockedVcpuThroughParking)
     EXPECT_EQ(m.guests.sums.max_wait / us, 30);
 }
 
+TEST(Metrics, AWakeUpOfAParkedVcpuIsAWakeUp)
+{
+    Metrics const m = metrics_of(two_by_two(), {{200, 0, blocked, offline, 0}, {260, 0, offline, runnable, 0}, {261, 0, runnable, running, 0}});
+    EXPECT_EQ(m.guests.sums.wakes, 1u);
+    EXPECT_EQ(m.guests.wake.sum / us, 61);
+    EXPECT_EQ(m.guests.wait.sum / us, 1);
+}
+
 TEST(Metrics, ALongWaitCountsInFullWhenItBeganEarlyAndUpToTheEndWhenItIsNotOver)
 {
     Metrics const early = metrics_of(two_by_two(), {{10, 0, blocked, runnable, 0}, {150, 0, runnable, running, 0}, {160, 0, running, blocked, 0}});
