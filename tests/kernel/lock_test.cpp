@@ -7,8 +7,8 @@
 namespace hv::test {
 namespace {
 
-// Together some 200 turns: with more pCPUs than the host has processors, each may cost a time slice of the host.
-unsigned rounds() { return 200 / arch::pcpu_count() + 3; }
+// Together some 64 turns: with more pCPUs than the host has processors, each may cost time slices of the host.
+unsigned rounds() { return arch::pcpu_count() < 64 ? 64 / arch::pcpu_count() : 1; }
 
 struct Shared {
     TicketLock lock{LockKey{1, 0}};

@@ -3,6 +3,7 @@
 
 #include "arch/x86_64/clock.hpp"
 #include "arch/x86_64/instructions.hpp"
+#include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/timers.hpp"
 #include "arch/x86_64/upcalls.hpp"
@@ -34,8 +35,8 @@ template <typename Condition>
 {
     Instant const end{arch::clock_now() + limit};
     for (;;) {
+        arch::irqs_disable(); // Before arming, or the alarm may have come and gone when we halt.
         arch::timer_arm(arch::this_cpu(), alarm_timer, arch::clock_now() + Duration::from_ms(1));
-        arch::irqs_disable();
         bool const holds = condition();
         bool const is_late = arch::clock_now() >= end;
         if (!holds && !is_late) {
@@ -55,6 +56,11 @@ template <typename Condition>
     return arch::this_cpu() == CpuId{last} ? CpuId{0} : CpuId{last};
 }
 
-[[nodiscard]] inline std::uint64_t free_pages(NodeId node) { return boot::kernel().pages->stats(node).free; }
+[[nodiscard]] inline mm::NodeStats page_stats(NodeId node)
+{
+    arch::IrqSave const irqs;
+    return boot::kernel().pages->stats(node);
+}
+[[nodiscard]] inline std::uint64_t free_pages(NodeId node) { return page_stats(node).free; }
 
 } // namespace hv::test
