@@ -36,6 +36,7 @@ Guest* Guests::of(TimerId id) const
 void Guests::start(CpuId self, Guest& guest, Instant now)
 {
     guest.started = true;
+    guest.activated_ns.store(now.ns(), std::memory_order_relaxed);
     Workload const& workload{guest.work.workload};
     bool const waits{begins_waiting(workload)};
     if (!waits && driver_ == Driver::events)
@@ -87,6 +88,11 @@ void Guests::end_phase(CpuId self, Instant now)
     Guest& guest{of(current)};
     guest.computing = false;
     ++guest.phases;
+    // A gridsleep's phase is as long as it is: there is nothing to respond to.
+    bool const responds{guest.work.workload.kind != WorkloadKind::gridsleep};
+    std::int64_t const response{responds ? now.ns() - guest.activated_ns.load(std::memory_order_relaxed) : -1};
+    core_.pool().tracer().emit(self, now, trace::Event::phase_end, guest.vcpu.packed(), response,
+                               static_cast<std::uint64_t>(response) >> 32);
     if (driver_ == Driver::events)
         advance(self, guest, now);
 }
@@ -115,10 +121,26 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
 // An event for the guest. Without tasks, one that wakes it also begins its next phase.
 void Guests::deliver(CpuId self, Guest& guest, Instant now)
 {
-    if (driver_ == Driver::events && guest.vcpu.has_flag(PauseFlag::blocked))
-        advance(self, guest, now);
-    if (!core_.notify(self, guest.vcpu, now))
-        ++guest.missed;
+    if (guest.vcpu.has_flag(PauseFlag::blocked)) {
+        guest.activated_ns.store(now.ns(), std::memory_order_relaxed);
+        if (driver_ == Driver::events)
+            advance(self, guest, now);
+    } else if (!guest.vcpu.has_flag(PauseFlag::event_pending)) {
+        guest.pending_since_ns.store(now.ns(), std::memory_order_relaxed);
+    }
+    if (core_.notify(self, guest.vcpu, now))
+        return;
+    guest.missed.fetch_add(1, std::memory_order_relaxed);
+    core_.pool().tracer().emit(self, now, trace::Event::event_missed, guest.vcpu.packed());
+}
+
+// Waits for an event; false: one was pending, and what it asked for begins now.
+bool Guests::wait(CpuId self, Guest& guest, Instant now)
+{
+    if (core_.block(self, guest.vcpu, now))
+        return true;
+    guest.activated_ns.store(guest.pending_since_ns.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    return false;
 }
 
 // Driver::events: do what the workload wants until it computes or waits.
@@ -138,12 +160,12 @@ Outcome Guests::perform(CpuId self, Guest& guest, Action const& action, Instant 
         return Outcome::computes;
     case Action::Kind::wait_until:
         env.arm(self, guest.wake_timer(), action.until);
-        if (core_.block(self, guest.vcpu, now))
+        if (wait(self, guest, now))
             return Outcome::waits;
         env.disarm(self, guest.wake_timer());
         return Outcome::goes_on;
     case Action::Kind::wait:
-        return core_.block(self, guest.vcpu, now) ? Outcome::waits : Outcome::goes_on;
+        return wait(self, guest, now) ? Outcome::waits : Outcome::goes_on;
     case Action::Kind::notify: {
         // A domain's guests were added one after the other, in the order of their indices.
         std::uint32_t const first = guest.number - guest.vcpu.index.value();

@@ -13,6 +13,7 @@
 #include "sched/core.hpp"
 #include "sched/guest/workload.hpp"
 
+#include <atomic>
 #include <span>
 
 namespace hv::sched::guest {
@@ -31,8 +32,13 @@ struct Guest {
     Instant deadline;
     Instant resumed; // when work last began to make progress
 
+    // When what it works on was asked for: the wake-up, or the event that came while it was busy. relaxed atomics: whoever
+    // notifies writes them, and of two who do at once either may be the one.
+    std::atomic<std::int64_t> activated_ns{0};
+    std::atomic<std::int64_t> pending_since_ns{0};
+
     std::uint64_t phases{0}; // ended
-    std::uint64_t missed{0}; // events lost because one was pending
+    std::atomic<std::uint64_t> missed{0}; // events lost because one was pending
 
     [[nodiscard]] TimerId wake_timer() const { return TimerId{timer::first_vcpu + number}; }
 };
@@ -75,6 +81,7 @@ private:
     void begin_phase(CpuId self, Guest& guest, Action const& action, Instant now);
     void resume_phase(CpuId self, Guest& guest, Instant from);
     void end_phase(CpuId self, Instant now);
+    bool wait(CpuId self, Guest& guest, Instant now);
     void deliver(CpuId self, Guest& guest, Instant now);
     void advance(CpuId self, Guest& guest, Instant now);
     [[nodiscard]] bool is_current(Guest const& guest) const;

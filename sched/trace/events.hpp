@@ -32,6 +32,8 @@ enum class Event : std::uint32_t {
     credit = 0x00022e02,
     tick = 0x00022e10,
     migrate = 0x00022e11,
+    phase_end = 0x00022e12,    // a workload's phase ended: vCPU, response time (low, high word; all ones: it has none)
+    event_missed = 0x00022e13, // an event found the previous one still pending
     domain_add = 0x00028001,
     domain_remove = 0x00028002,
     sleep = 0x00028003,
@@ -96,6 +98,8 @@ inline constexpr std::array event_table = [] {
         EventInfo{Event::credit, "numavisor:credit", {packed_vcpu, signed_count, signed_count, count}},
         EventInfo{Event::tick, "numavisor:tick", {packed_vcpu}},
         EventInfo{Event::migrate, "numavisor:migrate", {packed_vcpu, pcpu, pcpu}},
+        EventInfo{Event::phase_end, "numavisor:phase_end", {packed_vcpu, count, count}},
+        EventInfo{Event::event_missed, "numavisor:event_missed", {packed_vcpu}},
         EventInfo{Event::domain_add, "domain_add", {domain}},
         EventInfo{Event::domain_remove, "domain_remove", {domain}},
         EventInfo{Event::sleep, "vcpu_sleep", {domain, vcpu}},

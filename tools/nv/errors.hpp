@@ -10,8 +10,8 @@ namespace hv::nv {
 // The exit status of every subcommand. Values are what scripts test for.
 enum class ExitCode : int {
     good = 0,
-    failed = 1,     // the thing measured failed
-    bad_input = 2,  // usage, or a file that says something impossible
+    failed = 1,    // the thing measured failed
+    bad_input = 2, // usage, or a file that says something impossible
     timed_out = 3,
     own_failure = 4 // ours: a program is missing, a file cannot be written
 };

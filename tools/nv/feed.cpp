@@ -12,6 +12,10 @@ void Feed::event(Instant when, std::uint16_t pcpu, std::uint32_t number, std::sp
 {
     if (number == static_cast<std::uint32_t>(Event::lost_records) && !words.empty())
         lost_ += words[0];
+    if (number == static_cast<std::uint32_t>(Event::phase_end) || number == static_cast<std::uint32_t>(Event::event_missed)) {
+        guest_event(when, number, words);
+        return;
+    }
     std::optional<RunStateChange> const change = decode_runstate(number);
     if (!change || words.empty())
         return;
@@ -26,6 +30,24 @@ void Feed::event(Instant when, std::uint16_t pcpu, std::uint32_t number, std::sp
         collector_.change(when, *index, change->from, change->to, pcpu);
     else
         ++strangers_;
+}
+
+// What a workload did, in our own events: other producers have none.
+void Feed::guest_event(Instant when, std::uint32_t number, std::span<std::uint32_t const> words)
+{
+    if (words.empty())
+        return;
+    std::optional<std::size_t> const index = collector_.find(static_cast<std::uint16_t>(words[0] >> 16), static_cast<std::uint16_t>(words[0]));
+    if (!index)
+        return;
+    if (number == static_cast<std::uint32_t>(Event::event_missed)) {
+        collector_.job_missed(when, *index);
+        return;
+    }
+    if (words.size() < 3)
+        return;
+    auto const response = static_cast<std::int64_t>(words[1] | std::uint64_t{words[2]} << 32);
+    collector_.job_done(when, *index, response < 0 ? std::nullopt : std::optional{Duration::from_ns(response)});
 }
 
 Measured measure(Scenario const& scenario, Trace& trace, std::uint64_t start)

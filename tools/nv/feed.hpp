@@ -23,6 +23,8 @@ public:
     [[nodiscard]] std::uint64_t strangers() const { return strangers_; } // run states of vCPUs not in the scenario
 
 private:
+    void guest_event(Instant when, std::uint32_t number, std::span<std::uint32_t const> words);
+
     Collector& collector_;
     std::uint64_t lost_{0}, strangers_{0};
 };

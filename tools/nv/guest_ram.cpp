@@ -25,7 +25,8 @@ GuestRam::GuestRam(Machine const& machine, std::filesystem::path const& fallback
         if (fd >= 0)
             descriptors_.push_back(fd);
         if (fd < 0 || ::ftruncate(fd, static_cast<off_t>(machine.node_memory_mib[node] << 20)) != 0)
-            give_up(fmt::format("no memory for node {} of the guest ({} MiB): {}", node, machine.node_memory_mib[node], std::strerror(errno)));
+            give_up(fmt::format("no memory for node {} of the guest ({} MiB): {}", node, machine.node_memory_mib[node],
+                                std::strerror(errno)));
         path = fmt::format("/proc/self/fd/{}", fd);
     }
 }

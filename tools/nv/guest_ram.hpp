@@ -1,5 +1,5 @@
-// The memory of a guest's nodes as files that QEMU and nv share. They have no name: nothing is left behind, however nv ends.
-// Host only. Floor: tools.
+// The memory of a guest's nodes as files that QEMU and nv share. They have no name: nothing is left behind, however nv
+// ends. Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/scenario.hpp"

@@ -54,7 +54,9 @@ public:
     }
     bool parse_error(std::size_t position, std::string const& last_token, nlohmann::detail::exception const&) override
     {
-        std::string const near = last_token.empty() ? "the end" : json_string(last_token.substr(last_token.size() > 20 ? last_token.size() - 20 : 0));
+        std::string const near =
+            last_token.empty() ? "the end"
+                               : json_string(last_token.substr(last_token.size() > 20 ? last_token.size() - 20 : 0));
         refuse(fmt::format("{}: not valid JSON near {}", place(text_, position == 0 ? 0 : position - 1, file_), near));
     }
 
@@ -99,10 +101,7 @@ Json Json::integer(std::int64_t value)
     return {.kind = Kind::integer, .negative = value < 0, .magnitude = value < 0 ? ~bits + 1 : bits};
 }
 
-Json Json::from_text(std::string_view value)
-{
-    return {.kind = Kind::text, .text = std::string{value}};
-}
+Json Json::from_text(std::string_view value) { return {.kind = Kind::text, .text = std::string{value}}; }
 
 Json const* Json::find(std::string_view key) const
 {
@@ -119,13 +118,20 @@ Json& Json::member(std::string_view key)
 std::string_view name_of(Json::Kind kind)
 {
     switch (kind) {
-    case Json::Kind::null: return "null";
-    case Json::Kind::boolean: return "true or false";
-    case Json::Kind::integer: return "an integer";
-    case Json::Kind::real: return "a number with a fraction";
-    case Json::Kind::text: return "a text";
-    case Json::Kind::list: return "a list";
-    case Json::Kind::object: return "an object";
+    case Json::Kind::null:
+        return "null";
+    case Json::Kind::boolean:
+        return "true or false";
+    case Json::Kind::integer:
+        return "an integer";
+    case Json::Kind::real:
+        return "a number with a fraction";
+    case Json::Kind::text:
+        return "a text";
+    case Json::Kind::list:
+        return "a list";
+    case Json::Kind::object:
+        return "an object";
     }
     return "";
 }
@@ -133,13 +139,20 @@ std::string_view name_of(Json::Kind kind)
 std::string shown(Json const& value)
 {
     switch (value.kind) {
-    case Json::Kind::null: return "null";
-    case Json::Kind::boolean: return value.boolean ? "true" : "false";
-    case Json::Kind::integer: return fmt::format("{}{}", value.negative ? "-" : "", value.magnitude);
-    case Json::Kind::real: return value.text;
-    case Json::Kind::text: return json_string(value.text.size() > 40 ? value.text.substr(0, 40) + "..." : value.text);
-    case Json::Kind::list: return value.items.empty() ? "[]" : "a list";
-    case Json::Kind::object: return "an object";
+    case Json::Kind::null:
+        return "null";
+    case Json::Kind::boolean:
+        return value.boolean ? "true" : "false";
+    case Json::Kind::integer:
+        return fmt::format("{}{}", value.negative ? "-" : "", value.magnitude);
+    case Json::Kind::real:
+        return value.text;
+    case Json::Kind::text:
+        return json_string(value.text.size() > 40 ? value.text.substr(0, 40) + "..." : value.text);
+    case Json::Kind::list:
+        return value.items.empty() ? "[]" : "a list";
+    case Json::Kind::object:
+        return "an object";
     }
     return "";
 }

@@ -1,6 +1,6 @@
-// A JSON text as a tree that remembers everything the text said: the order of keys, and whether a number was an integer.
-// Reading refuses what other readers swallow: a key given twice, an integer beyond 64 bits. json.cpp is the only file that
-// includes the JSON library (slow to compile). Host only. Floor: tools.
+// A JSON text as a tree that remembers everything the text said: the order of keys, and whether a number was an
+// integer. Reading refuses what other readers swallow: a key given twice, an integer beyond 64 bits. json.cpp is the
+// only file that includes the JSON library (slow to compile). Host only. Floor: tools.
 #pragma once
 
 #include <cstdint>

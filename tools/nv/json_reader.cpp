@@ -99,7 +99,8 @@ void ObjectReader::finish() const
 {
     for (auto const& [key, member] : self_.value().members)
         if (std::ranges::find(known_, key) == known_.end())
-            Reader{member, self_.file(), path_of(key)}.refuse(fmt::format("unknown key, allowed are {}", fmt::join(known_, ", ")));
+            Reader{member, self_.file(), path_of(key)}.refuse(
+                fmt::format("unknown key, allowed are {}", fmt::join(known_, ", ")));
 }
 
 } // namespace hv::nv

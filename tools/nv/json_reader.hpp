@@ -1,8 +1,8 @@
 // Typed reading of a Json tree with the place of every value at hand, so that each refusal reads
 // `FILE: $.domains[1].weight: 70000 is out of range, allowed is 1 to 65535`.
 //
-// A Reader is a value and its path. An ObjectReader hands out members by name and, at finish(), refuses those that nobody
-// asked for. Readers refer to the tree and to the file name. Host only. Floor: tools.
+// A Reader is a value and its path. An ObjectReader hands out members by name and, at finish(), refuses those that
+// nobody asked for. Readers refer to the tree and to the file name. Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/json.hpp"
@@ -17,7 +17,10 @@ namespace hv::nv {
 
 class Reader {
 public:
-    Reader(Json const& value, std::string_view file, std::string path) : value_{&value}, file_{file}, path_{std::move(path)} {}
+    Reader(Json const& value, std::string_view file, std::string path)
+        : value_{&value}, file_{file}, path_{std::move(path)}
+    {
+    }
 
     [[noreturn]] void refuse(std::string_view what) const; // "FILE: PATH: what"
 

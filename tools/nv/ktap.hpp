@@ -1,4 +1,5 @@
-// The kernel's self-test report: KTAP lines among other console output. Only top-level lines count. Host only. Floor: tools.
+// The kernel's self-test report: KTAP lines among other console output. Only top-level lines count. Host only. Floor:
+// tools.
 #pragma once
 
 #include <cstddef>

@@ -4,6 +4,7 @@
 #include "tools/nv/pack.hpp"
 #include "tools/nv/run.hpp"
 #include "tools/nv/scenario.hpp"
+#include "tools/nv/sim.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -68,6 +69,37 @@ void add_run(CLI::App& app, RunArguments& arguments)
     command.footer(std::string{"Leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}.\n"} + exit_codes);
 }
 
+struct SimArguments {
+    SimOptions options;
+    std::vector<std::string> scenarios;
+    std::string trace, out;
+};
+
+void add_sim(CLI::App& app, SimArguments& arguments)
+{
+    CLI::App& command = *app.add_subcommand("sim", "Run scenarios on the simulated machine and print their figures");
+    command.add_option("SCENARIO", arguments.scenarios, "Scenario files; they run side by side")->required();
+    add_overrides(command, arguments.options.overrides);
+    command.add_option("--seeds", arguments.options.seeds, "Several seeds, separated by commas: each scenario with each of them")->delimiter(',');
+    command.add_flag("--json", arguments.options.json, "Figures as a JSON list, one object a scenario and seed");
+    command.add_flag("--decisions", arguments.options.decisions, "Instead of figures each switch: time in ns, pCPU, outgoing, incoming");
+    command.add_option("--trace", arguments.trace, "Also write the trace as an xentrace file");
+    command.add_option("--out", arguments.out, "Also leave OUT/NAME/{metrics.json, trace.xentrace}");
+    command.add_option("--jobs", arguments.options.jobs, "Simulations at a time (default: one a host CPU)");
+    command.footer(exit_codes);
+}
+
+ExitCode do_sim(SimArguments& arguments)
+{
+    SimOptions& options = arguments.options;
+    options.scenarios.assign(arguments.scenarios.begin(), arguments.scenarios.end());
+    if (!arguments.trace.empty())
+        options.trace = arguments.trace;
+    if (!arguments.out.empty())
+        options.out = arguments.out;
+    return simulate_scenarios(options);
+}
+
 std::chrono::milliseconds to_limit(double seconds, std::string_view option)
 {
     if (!(seconds >= 0 && seconds <= 1e6))
@@ -101,6 +133,7 @@ ExitCode dispatch(int argc, char** argv)
     app.footer(std::string{"nv COMMAND --help says more.\n"} + exit_codes);
     PackOptions pack_options;
     RunArguments run_arguments;
+    SimArguments sim_arguments;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
     std::filesystem::path const folder = self.has_parent_path() ? self.parent_path() : std::filesystem::path{"build"};
@@ -108,6 +141,7 @@ ExitCode dispatch(int argc, char** argv)
     run_arguments.out = (folder / "out").string();
     add_pack(app, pack_options);
     add_run(app, run_arguments);
+    add_sim(app, sim_arguments);
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {
@@ -118,6 +152,8 @@ ExitCode dispatch(int argc, char** argv)
     }
     if (app.got_subcommand("pack"))
         return do_pack(pack_options);
+    if (app.got_subcommand("sim"))
+        return do_sim(sim_arguments);
     return do_run(run_arguments, app.get_subcommand("run")->count("--selftest") != 0);
 }
 

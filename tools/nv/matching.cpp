@@ -15,7 +15,7 @@ public:
 
     [[nodiscard]] bool place(std::size_t vcpu, CpuMask& tried)
     {
-        for (CpuId const cpu : idle_ & *allowed_[vcpu]) {
+        for (CpuId const cpu : idle_&* allowed_[vcpu]) {
             if (tried.test(cpu))
                 continue;
             tried.set(cpu);

@@ -1,8 +1,8 @@
 // The figures of a run: one implementation for the simulator, the kernel's traces and real xentrace files.
 //
-// A Collector hears scheduling events in the order of time, from the start of the scenario (not of the window), and keeps
-// sums; finish() turns them into Metrics. Definitions: docs/scenario-format.md, "Figures". Times are integers in ns, so
-// that equal events give equal figures everywhere. One Collector, one thread. Host only. Floor: tools.
+// A Collector hears scheduling events in the order of time, from the start of the scenario (not of the window), and
+// keeps sums; finish() turns them into Metrics. Definitions: docs/scenario-format.md, "Figures". Times are integers in
+// ns, so that equal events give equal figures everywhere. One Collector, one thread. Host only. Floor: tools.
 #pragma once
 
 #include "arch/generic/mask.hpp"
@@ -66,13 +66,13 @@ struct Metrics {
     std::size_t pcpus{0};
     std::uint64_t switches{0};
     std::uint64_t switches_to_vcpu{0};
-    std::int64_t idle{0};                // sum over pCPUs
-    std::int64_t violation{0};           // time in which a pCPU idled beside a vCPU that could have run there
-    std::int64_t lost_capacity{0};       // pCPU time that could have been used so
-    std::uint64_t contradictions{0};     // events that do not follow from those before
+    std::int64_t idle{0};            // sum over pCPUs
+    std::int64_t violation{0};       // time in which a pCPU idled beside a vCPU that could have run there
+    std::int64_t lost_capacity{0};   // pCPU time that could have been used so
+    std::uint64_t contradictions{0}; // events that do not follow from those before
     Sums total;
-    GroupMetrics guests;                 // everything but group dom0
-    std::vector<GroupMetrics> groups;    // in the order of first appearance
+    GroupMetrics guests;              // everything but group dom0
+    std::vector<GroupMetrics> groups; // in the order of first appearance
     std::vector<DomainMetrics> domains;
 };
 
@@ -84,9 +84,8 @@ public:
     // Which vCPU of all, in the order of the file; nothing if the scenario has no such vCPU.
     [[nodiscard]] std::optional<std::size_t> find(std::uint16_t domain, std::uint16_t vcpu) const;
 
-    // Times must not go backwards and may be negative (before the scenario's start); what comes after the window's end is
-    // ignored. `pcpu`: where it runs or ran; ignored
-    // unless one of the states is running.
+    // Times must not go backwards and may be negative (before the scenario's start); what comes after the window's end
+    // is ignored. `pcpu`: where it runs or ran; ignored unless one of the states is running.
     void change(Instant when, std::size_t vcpu, RunState from, RunState to, std::uint16_t pcpu);
     // A decision changed what the pCPU runs; `to_vcpu` is false if it went idle.
     void switched(Instant when, bool to_vcpu);

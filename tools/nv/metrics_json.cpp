@@ -198,6 +198,9 @@ private:
 
 } // namespace
 
-std::string metrics_json(Metrics const& metrics, RunIdentity const& identity) { return Writer{metrics, identity}.run(); }
+std::string metrics_json(Metrics const& metrics, RunIdentity const& identity)
+{
+    return Writer{metrics, identity}.run();
+}
 
 } // namespace hv::nv

@@ -11,8 +11,8 @@ namespace hv::nv {
 struct RunIdentity {
     std::string scenario, policy;
     std::uint64_t seed{0};
-    std::string source;               // "kernel" or "simulator"
-    std::uint64_t lost_records{0};    // of the trace that the figures come from
+    std::string source;            // "kernel" or "simulator"
+    std::uint64_t lost_records{0}; // of the trace that the figures come from
 };
 
 [[nodiscard]] std::string metrics_json(Metrics const& metrics, RunIdentity const& identity);

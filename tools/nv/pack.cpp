@@ -95,13 +95,15 @@ private:
         for (Pcpu const& pcpu : machine.pcpus)
             pcpus.push_back({pcpu.node, pcpu.socket, pcpu.core, 0});
         append(header, Table::pcpus, pcpus.data(), pcpus.size() * sizeof(PcpuRecord), pcpus.size());
-        append(header, Table::nodes, machine.node_memory_mib.data(), machine.node_count() * sizeof(NodeRecord), machine.node_count());
+        append(header, Table::nodes, machine.node_memory_mib.data(), machine.node_count() * sizeof(NodeRecord),
+               machine.node_count());
         append(header, Table::distances, machine.distances.data(), machine.distances.size(), machine.distances.size());
     }
 
     void append(Header& header, Table table, void const* data, std::size_t bytes, std::size_t count)
     {
-        header.tables[static_cast<std::size_t>(table)] = {static_cast<std::uint32_t>(image_.size()), static_cast<std::uint32_t>(count)};
+        header.tables[static_cast<std::size_t>(table)] = {static_cast<std::uint32_t>(image_.size()),
+                                                          static_cast<std::uint32_t>(count)};
         std::size_t const start = image_.size();
         image_.resize((start + bytes + image_align - 1) / image_align * image_align);
         if (bytes != 0)

@@ -1,4 +1,5 @@
-// From a checked scenario to the image that the kernel gets as its module (boot/scenario/layout.hpp). Host only. Floor: tools.
+// From a checked scenario to the image that the kernel gets as its module (boot/scenario/layout.hpp). Host only. Floor:
+// tools.
 #pragma once
 
 #include "tools/nv/scenario.hpp"

@@ -24,7 +24,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds grace{5'000};
 
-volatile std::sig_atomic_t interrupted_by = 0;
+std::sig_atomic_t volatile interrupted_by = 0;
 
 void note_signal(int number) { interrupted_by = number; }
 
@@ -34,7 +34,7 @@ public:
     SignalGuard()
     {
         interrupted_by = 0;
-        struct sigaction action {};
+        struct sigaction action{};
         action.sa_handler = note_signal;
         for (std::size_t i = 0; i < signals.size(); ++i)
             ::sigaction(signals[i], &action, &before_[i]);
@@ -80,7 +80,8 @@ struct Pipe {
 };
 
 // Between fork and exec: only what is safe there. Reports errno through the pipe if exec fails.
-[[noreturn]] void become(ProcessSpec const& spec, std::vector<char*> const& arguments, Pipe& out, Pipe& err, Pipe& trouble, pid_t parent)
+[[noreturn]] void become(ProcessSpec const& spec, std::vector<char*> const& arguments, Pipe& out, Pipe& err,
+                         Pipe& trouble, pid_t parent)
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent)
@@ -222,8 +223,7 @@ int reap(pid_t child, std::chrono::milliseconds patience)
         ::poll(nullptr, 0, 1);
     }
     ::kill(child, SIGKILL);
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {}
     return status;
 }
 

@@ -1,7 +1,7 @@
 // One child process: started on one host CPU, listened to line by line, never outliving us.
 //
-// The child has /dev/null as its input, dies when we die, and is killed when it says nothing for too long, takes too long,
-// or somebody interrupts us (SIGINT, SIGTERM, SIGHUP). Not for several at once. Host only. Floor: tools.
+// The child has /dev/null as its input, dies when we die, and is killed when it says nothing for too long, takes too
+// long, or somebody interrupts us (SIGINT, SIGTERM, SIGHUP). Not for several at once. Host only. Floor: tools.
 #pragma once
 
 #include <chrono>
@@ -15,9 +15,9 @@
 namespace hv::nv {
 
 struct ProcessSpec {
-    std::vector<std::string> words; // the program first; found along PATH
-    std::filesystem::path folder;   // where it runs
-    std::optional<unsigned> cpu{};  // the host CPU it is bound to
+    std::vector<std::string> words;    // the program first; found along PATH
+    std::filesystem::path folder;      // where it runs
+    std::optional<unsigned> cpu{};     // the host CPU it is bound to
     std::filesystem::path life_sign{}; // a file of the folder whose growth counts as a sign of life; may be empty
     std::chrono::milliseconds silence_limit{15'000}; // zero: none
     std::chrono::milliseconds total_limit{300'000};  // zero: none
@@ -32,8 +32,8 @@ struct ProcessResult {
     std::string errors; // all of its stderr
 };
 
-// `on_line` gets each line of stdout as it comes, without its end. Throws (own_failure) if the program cannot be started;
-// the line says so in the words of errno.
+// `on_line` gets each line of stdout as it comes, without its end. Throws (own_failure) if the program cannot be
+// started; the line says so in the words of errno.
 [[nodiscard]] ProcessResult run_process(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line);
 
 // The host CPUs that this process may use, ascending.

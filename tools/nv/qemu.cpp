@@ -12,8 +12,7 @@ namespace hv::nv {
 namespace {
 
 constexpr std::size_t most_pcpus = 255; // TCG has no x2APIC.
-constexpr char const* cpu_model =
-    "qemu64,+popcnt,+ssse3,+sse4.1,+sse4.2,+rdtscp,+pdpe1gb,+smep,+smap,+umip,+fsgsbase";
+constexpr char const* cpu_model = "qemu64,+popcnt,+ssse3,+sse4.1,+sse4.2,+rdtscp,+pdpe1gb,+smep,+smap,+umip,+fsgsbase";
 
 // QEMU's machines are regular: so many sockets of so many cores of so many threads.
 struct Shape {
@@ -24,14 +23,16 @@ Shape shape_of(Machine const& machine, std::string_view file)
 {
     std::size_t const count = machine.pcpus.size();
     if (count > most_pcpus)
-        refuse(fmt::format("{}: $.machine.cpus: {} pCPUs, QEMU without KVM has at most {}; use the simulator", file, count, most_pcpus));
+        refuse(fmt::format("{}: $.machine.cpus: {} pCPUs, QEMU without KVM has at most {}; use the simulator", file,
+                           count, most_pcpus));
     std::size_t sockets{0}, cores{0};
     for (Pcpu const& pcpu : machine.pcpus) {
         sockets = std::max<std::size_t>(sockets, pcpu.socket + 1u);
         cores = std::max<std::size_t>(cores, pcpu.core + 1u);
     }
     if (cores % sockets != 0 || count % cores != 0)
-        refuse(fmt::format("{}: $.machine.cpus: {} pCPUs on {} cores of {} sockets are not the same number in each, as QEMU needs; use the simulator",
+        refuse(fmt::format("{}: $.machine.cpus: {} pCPUs on {} cores of {} sockets are not the same number in each, as "
+                           "QEMU needs; use the simulator",
                            file, count, cores, sockets));
     return {sockets, cores / sockets, count / cores};
 }
@@ -42,7 +43,8 @@ void check_numbering(Machine const& machine, Shape const& shape, std::string_vie
     for (std::size_t cpu = 0; cpu < machine.pcpus.size(); ++cpu) {
         std::size_t const core = cpu / shape.threads, socket = core / shape.cores;
         if (machine.pcpus[cpu].socket != socket || machine.pcpus[cpu].core != core)
-            refuse(fmt::format("{}: $.machine.cpus[{}]: socket {} core {}, but QEMU numbers pCPUs so that this is socket {} core {}; reorder, or use the simulator",
+            refuse(fmt::format("{}: $.machine.cpus[{}]: socket {} core {}, but QEMU numbers pCPUs so that this is "
+                               "socket {} core {}; reorder, or use the simulator",
                                file, cpu, machine.pcpus[cpu].socket, machine.pcpus[cpu].core, socket, core));
     }
 }
@@ -58,26 +60,31 @@ void add_nodes(std::vector<std::string>& words, Machine const& machine, Shape co
         add(fmt::format("node,nodeid={0}{1}", node, memory ? fmt::format(",memdev=ram{}", node) : ""));
     }
     for (std::size_t cpu = 0; cpu < machine.pcpus.size(); ++cpu)
-        add(fmt::format("cpu,node-id={},socket-id={},core-id={},thread-id={}", machine.pcpus[cpu].node, machine.pcpus[cpu].socket,
-                        cpu / shape.threads % shape.cores, cpu % shape.threads));
+        add(fmt::format("cpu,node-id={},socket-id={},core-id={},thread-id={}", machine.pcpus[cpu].node,
+                        machine.pcpus[cpu].socket, cpu / shape.threads % shape.cores, cpu % shape.threads));
     for (std::size_t from = 0; from < machine.node_count(); ++from)
         for (std::size_t to = 0; to < machine.node_count(); ++to)
             if (from != to)
-                add(fmt::format("dist,src={},dst={},val={}", from, to, machine.distances[from * machine.node_count() + to]));
+                add(fmt::format("dist,src={},dst={},val={}", from, to,
+                                machine.distances[from * machine.node_count() + to]));
 }
 
-void add_machine(std::vector<std::string>& words, Machine const& machine, std::vector<std::string> const& paths, std::string_view file)
+void add_machine(std::vector<std::string>& words, Machine const& machine, std::vector<std::string> const& paths,
+                 std::string_view file)
 {
     Shape const shape = shape_of(machine, file);
     check_numbering(machine, shape, file);
-    std::uint64_t const memory = std::accumulate(machine.node_memory_mib.begin(), machine.node_memory_mib.end(), std::uint64_t{0});
-    words.insert(words.end(), {"-M", machine.firmware_numa ? "q35" : "q35,memory-backend=ram0", "-cpu", cpu_model, "-bios", firmware_file,
-                               "-m", fmt::format("{}M", memory), "-smp",
-                               fmt::format("{},sockets={},cores={},threads={}", machine.pcpus.size(), shape.sockets, shape.cores, shape.threads)});
+    std::uint64_t const memory =
+        std::accumulate(machine.node_memory_mib.begin(), machine.node_memory_mib.end(), std::uint64_t{0});
+    words.insert(words.end(), {"-M", machine.firmware_numa ? "q35" : "q35,memory-backend=ram0", "-cpu", cpu_model,
+                               "-bios", firmware_file, "-m", fmt::format("{}M", memory), "-smp",
+                               fmt::format("{},sockets={},cores={},threads={}", machine.pcpus.size(), shape.sockets,
+                                           shape.cores, shape.threads)});
     for (std::size_t node = 0; node < machine.node_count(); ++node)
         if (machine.node_memory_mib[node] != 0)
-            words.insert(words.end(), {"-object", fmt::format("memory-backend-file,id=ram{},size={}M,mem-path={},share=on", node,
-                                                              machine.node_memory_mib[node], paths[node])});
+            words.insert(words.end(),
+                         {"-object", fmt::format("memory-backend-file,id=ram{},size={}M,mem-path={},share=on", node,
+                                                 machine.node_memory_mib[node], paths[node])});
     if (machine.firmware_numa)
         add_nodes(words, machine, shape);
 }
@@ -100,8 +107,9 @@ std::vector<std::string> qemu_command(Scenario const& scenario, QemuOptions cons
 {
     std::vector<std::string> words{options.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
     add_machine(words, scenario.machine, memory_paths, file);
-    words.insert(words.end(), {"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-rtc", "base=2020-01-01,clock=vm", "-serial", "stdio",
-                               "-debugcon", fmt::format("file:{}", host_channel_file), "-kernel", kernel_link});
+    words.insert(words.end(),
+                 {"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-rtc", "base=2020-01-01,clock=vm", "-serial",
+                  "stdio", "-debugcon", fmt::format("file:{}", host_channel_file), "-kernel", kernel_link});
     if (!options.machine_only)
         words.insert(words.end(), {"-initrd", image_file});
     if (options.live)
@@ -118,7 +126,8 @@ std::string shell_line(std::vector<std::string> const& words)
     std::string line;
     for (std::string const& word : words) {
         bool const plain = !word.empty() && std::ranges::all_of(word, [](char c) {
-            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view{"-_=,./:+@%"}.find(c) != std::string_view::npos;
+            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                   std::string_view{"-_=,./:+@%"}.find(c) != std::string_view::npos;
         });
         std::string quoted{"'"};
         for (char const c : word)

@@ -48,14 +48,16 @@ void show_progress(std::string_view text)
 void check_prerequisites(RunOptions const& options)
 {
     if (!fs::is_regular_file(options.kernel))
-        refuse(fmt::format("{}: no kernel there; build it with `make kernel`, or give --kernel FILE", options.kernel.string()));
+        refuse(fmt::format("{}: no kernel there; build it with `make kernel`, or give --kernel FILE",
+                           options.kernel.string()));
     if (!program_exists(options.qemu.program))
         give_up(fmt::format("{} is not installed: apt-get install qemu-system-x86", options.qemu.program));
     if (!fs::exists(firmware_file))
         give_up(fmt::format("{} is missing: apt-get install qemu-system-data", firmware_file));
     std::vector<unsigned> const cpus = allowed_cpus();
     if (options.cpu && std::ranges::find(cpus, *options.cpu) == cpus.end())
-        refuse(fmt::format("--cpu {}: not a CPU that this process may use, allowed are {}", *options.cpu, fmt::join(cpus, ", ")));
+        refuse(fmt::format("--cpu {}: not a CPU that this process may use, allowed are {}", *options.cpu,
+                           fmt::join(cpus, ", ")));
     if (options.qemu.selftest_pattern.find('"') != std::string::npos)
         refuse(fmt::format("--selftest={}: a pattern cannot have a double quote", options.qemu.selftest_pattern));
 }
@@ -67,9 +69,11 @@ std::vector<Job> load_jobs(RunOptions const& options)
     for (fs::path const& file : options.scenarios) {
         Job job{file, load_scenario(file, options.overrides), {}};
         job.folder = options.out / job.scenario.run_name();
-        static_cast<void>(qemu_command(job.scenario, options.qemu, std::vector<std::string>(job.scenario.machine.node_count()), file.string()));
+        static_cast<void>(qemu_command(job.scenario, options.qemu,
+                                       std::vector<std::string>(job.scenario.machine.node_count()), file.string()));
         if (auto const other = std::ranges::find(jobs, job.folder, &Job::folder); other != jobs.end())
-            refuse(fmt::format("{} and {} are both {}, their results would overwrite each other", other->file.string(), file.string(), job.scenario.run_name()));
+            refuse(fmt::format("{} and {} are both {}, their results would overwrite each other", other->file.string(),
+                               file.string(), job.scenario.run_name()));
         jobs.push_back(std::move(job));
     }
     return jobs;
@@ -79,7 +83,8 @@ void prepare_folder(Job const& job, RunOptions const& options)
 {
     std::error_code error;
     fs::create_directories(job.folder, error);
-    for (char const* const name : {kernel_link, image_file, host_channel_file, "trace.xentrace", "metrics.json", "console.txt", "command.txt"})
+    for (char const* const name :
+         {kernel_link, image_file, host_channel_file, "trace.xentrace", "metrics.json", "console.txt", "command.txt"})
         fs::remove(job.folder / name, error);
     fs::create_symlink(fs::absolute(options.kernel), job.folder / kernel_link, error);
     if (error)
@@ -96,8 +101,9 @@ std::string typed_command(Job const& job, RunOptions const& options, std::option
     std::vector<std::string> words = qemu_command(job.scenario, options.qemu, paths, job.file.string());
     if (cpu)
         words.insert(words.begin(), {"taskset", "-c", std::to_string(*cpu)});
-    return fmt::format("# In this folder. Leaves the guest's memory in /dev/shm/{}-node*: remove it afterwards.\n{} </dev/null\n",
-                       job.scenario.run_name(), shell_line(words));
+    return fmt::format(
+        "# In this folder. Leaves the guest's memory in /dev/shm/{}-node*: remove it afterwards.\n{} </dev/null\n",
+        job.scenario.run_name(), shell_line(words));
 }
 
 ProcessSpec process_spec(Job const& job, RunOptions const& options, GuestRam const& ram)
@@ -121,7 +127,8 @@ void pass_on_warnings(std::string_view name, std::string_view errors)
         std::size_t const end = errors.find('\n');
         std::string_view const line = errors.substr(0, end);
         errors.remove_prefix(end == std::string_view::npos ? errors.size() : end + 1);
-        bool const known = line.find("doesn't support hyperthreading") != line.npos || line.find("try enabling topoext") != line.npos;
+        bool const known =
+            line.find("doesn't support hyperthreading") != line.npos || line.find("try enabling topoext") != line.npos;
         if (!line.empty() && !known)
             complain(name, line);
     }
@@ -144,14 +151,47 @@ void collect(Job const& job, GuestRam const& ram, Outcome& outcome)
     Trace trace{file, trace_file.string()};
     outcome.measured = measure(job.scenario, trace, *channel.scenario_start);
     outcome.measured->lost = std::max(outcome.measured->lost, drained.lost);
-    outcome.json = metrics_json(outcome.measured->metrics, {.scenario = job.scenario.name, .policy = job.scenario.policy, .seed = job.scenario.seed,
-                                                            .source = "kernel", .lost_records = outcome.measured->lost});
+    outcome.json = metrics_json(outcome.measured->metrics, {.scenario = job.scenario.name,
+                                                            .policy = job.scenario.policy,
+                                                            .seed = job.scenario.seed,
+                                                            .source = "kernel",
+                                                            .lost_records = outcome.measured->lost});
     write_text(job.folder / "metrics.json", outcome.json);
     if (outcome.measured->lost != 0)
-        complain(name, fmt::format("the trace lost {} records, so figures are incomplete; raise trace.ring_kib", outcome.measured->lost));
+        complain(name, fmt::format("the trace lost {} records, so figures are incomplete; raise trace.ring_kib",
+                                   outcome.measured->lost));
     if (outcome.measured->metrics.contradictions != 0 || outcome.measured->strangers != 0)
-        complain(name, fmt::format("the trace contradicts itself {} times and names {} vCPUs that are not in the scenario",
-                                   outcome.measured->metrics.contradictions, outcome.measured->strangers));
+        complain(name,
+                 fmt::format("the trace contradicts itself {} times and names {} vCPUs that are not in the scenario",
+                             outcome.measured->metrics.contradictions, outcome.measured->strangers));
+}
+
+// QEMU, from start to end, its console on our stdout unless that is for figures.
+ProcessResult boot(Job const& job, RunOptions const& options, ProcessSpec const& spec)
+{
+    std::string const name = job.scenario.run_name();
+    if (!options.json)
+        fmt::print("== {}\n", name);
+    auto const begin = std::chrono::steady_clock::now();
+    ProcessResult result = run_process(spec, [&](std::string_view line) {
+        if (options.json)
+            return;
+        fmt::print("{}\n", line);
+        std::fflush(stdout); // Live, also through a pipe.
+    });
+    std::chrono::duration<double> const took = std::chrono::steady_clock::now() - begin;
+    show_progress(fmt::format("{}: {:.1f} s", name, took.count()));
+    write_text(job.folder / "console.txt", result.output);
+    return result;
+}
+
+// Ends us the way the signal would have.
+void pass_on_interruption(ProcessResult const& result)
+{
+    if (result.ending != Ending::interrupted)
+        return;
+    std::signal(result.status, SIG_DFL);
+    std::raise(result.status);
 }
 
 Outcome run_one(Job const& job, RunOptions const& options)
@@ -161,28 +201,13 @@ Outcome run_one(Job const& job, RunOptions const& options)
     GuestRam const ram{job.scenario.machine, job.folder};
     ProcessSpec const spec = process_spec(job, options, ram);
     write_text(job.folder / "command.txt", typed_command(job, options, spec.cpu));
-    if (!options.json)
-        fmt::print("== {}\n", name);
-    auto const begin = std::chrono::steady_clock::now();
-    ProcessResult const result = run_process(spec, [&](std::string_view line) {
-        if (options.json)
-            return;
-        fmt::print("{}\n", line);
-        std::fflush(stdout); // Live, also through a pipe.
-    });
-    std::chrono::duration<double> const took = std::chrono::steady_clock::now() - begin;
-    show_progress(fmt::format("{}: {:.1f} s", name, took.count()));
-    write_text(job.folder / "console.txt", result.output);
+    ProcessResult const result = boot(job, options, spec);
     Verdict const verdict = judge({.selftest = options.qemu.selftest, .spec = spec, .result = result});
-    if (result.ending == Ending::interrupted) {
-        complain(name, verdict.line);
-        std::signal(result.status, SIG_DFL);
-        std::raise(result.status);
-    }
     pass_on_warnings(name, result.errors);
-    Outcome outcome{.code = verdict.code, .measured = {}, .json = {}};
     if (!verdict.line.empty())
         complain(name, verdict.line);
+    pass_on_interruption(result);
+    Outcome outcome{.code = verdict.code, .measured = {}, .json = {}};
     // A kernel that failed may still have left a trace, and then it is wanted most; but it may be half written.
     try {
         collect(job, ram, outcome);
@@ -190,9 +215,11 @@ Outcome run_one(Job const& job, RunOptions const& options)
         complain(name, error.what());
         outcome.code = outcome.code == ExitCode::good ? ExitCode::failed : outcome.code;
     }
-    bool const expects_figures = !options.qemu.machine_only && job.scenario.trace_mask != 0 && verdict.code == ExitCode::good;
+    bool const expects_figures = !options.qemu.machine_only && job.scenario.trace_mask != 0;
     if (expects_figures && !outcome.measured && outcome.code == ExitCode::good) {
-        complain(name, "the kernel passed, but left no trace to measure: no `trace directory=` and `scenario start=` on its debug console");
+        complain(name,
+                 "the kernel passed, but left no trace to measure: no `trace directory=` and `scenario start=` on "
+                 "its debug console");
         outcome.code = ExitCode::failed;
     }
     return outcome;
@@ -203,13 +230,14 @@ void print_comparison(std::vector<Job> const& jobs, std::vector<Outcome> const& 
     std::vector<TableRow> rows;
     for (std::size_t i = 0; i < jobs.size(); ++i)
         if (outcomes[i].measured)
-            rows.push_back({jobs[i].scenario.label.empty() ? jobs[i].scenario.name : jobs[i].scenario.label, outcomes[i].measured->metrics,
-                            outcomes[i].measured->lost});
+            rows.push_back({jobs[i].scenario.label.empty() ? jobs[i].scenario.name : jobs[i].scenario.label,
+                            outcomes[i].measured->metrics, outcomes[i].measured->lost});
     if (rows.empty())
         return;
     fmt::print("\n{}\n", comparison_table(rows));
-    fmt::print("Traces: {}/NAME/trace.xentrace. To look at one with Xen's own tool (-a instead of --summary: each event):\n",
-               options.out.string());
+    fmt::print(
+        "Traces: {}/NAME/trace.xentrace. To look at one with Xen's own tool (-a instead of --summary: each event):\n",
+        options.out.string());
     for (std::size_t i = 0; i < jobs.size(); ++i)
         if (outcomes[i].measured)
             fmt::print("  xenalyze --cpu-hz 1G --summary {}/trace.xentrace\n", jobs[i].folder.string());

@@ -1,7 +1,9 @@
-// `nv run`: boots scenarios under QEMU one after the other, shows their consoles, keeps what they left behind, and compares.
+// `nv run`: boots scenarios under QEMU one after the other, shows their consoles, keeps what they left behind, and
+// compares.
 //
-// Each run leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}, NAME = scenario-policy-seed. stdout gets
-// the consoles and the table, or with `json` one JSON list of metrics; stderr gets what went wrong. Host only. Floor: tools.
+// Each run leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}, NAME = scenario-policy-seed.
+// stdout gets the consoles and the table, or with `json` one JSON list of metrics; stderr gets what went wrong. Host
+// only. Floor: tools.
 #pragma once
 
 #include "tools/nv/errors.hpp"

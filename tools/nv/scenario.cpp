@@ -14,9 +14,16 @@ namespace {
 using namespace hv::scenario;
 
 // What --set reaches by path; any other key is a parameter of the policy.
-constexpr std::array<std::string_view, 10> settable{
-    "warmup_ns",        "duration_ns",      "sched.tslice_ms",       "sched.ratelimit_us", "machine.cpu_bringup_stagger_ns",
-    "machine.ipi_ns",   "machine.ctxsw_ns", "machine.timer_late_ns", "trace.ring_kib",     "trace.mask"};
+constexpr std::array<std::string_view, 10> settable{"warmup_ns",
+                                                    "duration_ns",
+                                                    "sched.tslice_ms",
+                                                    "sched.ratelimit_us",
+                                                    "machine.cpu_bringup_stagger_ns",
+                                                    "machine.ipi_ns",
+                                                    "machine.ctxsw_ns",
+                                                    "machine.timer_late_ns",
+                                                    "trace.ring_kib",
+                                                    "trace.mask"};
 
 bool is_word(std::string_view text, std::string_view also)
 {
@@ -71,7 +78,8 @@ void apply(Json& root, Overrides const& overrides)
     for (std::string const& setting : overrides.settings)
         apply_setting(root, setting);
     Json const* const schema = root.find("schema");
-    if (schema != nullptr && schema->text == "credit-scenario/1" && (!overrides.policy.empty() || !overrides.settings.empty()))
+    if (schema != nullptr && schema->text == "credit-scenario/1" &&
+        (!overrides.policy.empty() || !overrides.settings.empty()))
         root.member("schema") = Json::from_text("credit-scenario/2");
 }
 
@@ -79,8 +87,9 @@ unsigned parse_schema(Reader const& reader)
 {
     std::string const schema = reader.text(64, true);
     if (schema != "credit-scenario/1" && schema != "credit-scenario/2")
-        reader.refuse(fmt::format("{} is not a schema known here, allowed are \"credit-scenario/1\" and \"credit-scenario/2\"",
-                                  json_string(schema)));
+        reader.refuse(
+            fmt::format("{} is not a schema known here, allowed are \"credit-scenario/1\" and \"credit-scenario/2\"",
+                        json_string(schema)));
     return schema.back() == '1' ? 1 : 2;
 }
 
@@ -88,7 +97,8 @@ std::string parse_name(Reader const& reader, std::size_t most)
 {
     std::string name = reader.text(most);
     if (!is_word(name, "._-") || name.front() == '.' || name.front() == '-')
-        reader.refuse(fmt::format("{} is not a name, allowed are letters, digits, '.', '_' and '-'", json_string(name)));
+        reader.refuse(
+            fmt::format("{} is not a name, allowed are letters, digits, '.', '_' and '-'", json_string(name)));
     return name;
 }
 
@@ -99,7 +109,8 @@ void parse_sched(ObjectReader& top, unsigned schema, Scenario& scenario)
         return;
     ObjectReader sched{*reader};
     scenario.tslice_ms = static_cast<std::uint32_t>(number_or(sched, "tslice_ms", schema, 1, max_tslice_ms, 30));
-    scenario.ratelimit_us = static_cast<std::uint32_t>(number_or(sched, "ratelimit_us", schema, 0, max_ratelimit_us, 1000));
+    scenario.ratelimit_us =
+        static_cast<std::uint32_t>(number_or(sched, "ratelimit_us", schema, 0, max_ratelimit_us, 1000));
     sched.finish();
 }
 
@@ -109,7 +120,8 @@ std::uint32_t parse_mask(Reader const& reader)
         return static_cast<std::uint32_t>(reader.number(0, 0xffff'ffff));
     std::string const text = reader.text(16);
     std::uint32_t mask{0};
-    auto const result = std::from_chars(text.data() + std::min<std::size_t>(2, text.size()), text.data() + text.size(), mask, 16);
+    auto const result =
+        std::from_chars(text.data() + std::min<std::size_t>(2, text.size()), text.data() + text.size(), mask, 16);
     if (!text.starts_with("0x") || result.ec != std::errc{} || result.ptr != text.data() + text.size())
         reader.refuse(fmt::format("{} is not an event mask, give one like \"0x0002f000\"", json_string(text)));
     return mask;

@@ -1,8 +1,9 @@
-// A scenario as the host holds it, and the one parser of scenario files (credit-scenario/1 and /2; docs/scenario-format.md).
+// A scenario as the host holds it, and the one parser of scenario files (credit-scenario/1 and /2;
+// docs/scenario-format.md).
 //
-// load_scenario() checks everything: what it returns can be packed (pack.hpp) and passes the kernel's validate(). A file
-// that says something unknown, of the wrong type, out of range or impossible is refused with one line that gives file,
-// place and what is allowed. Host only. Floor: tools.
+// load_scenario() checks everything: what it returns can be packed (pack.hpp) and passes the kernel's validate(). A
+// file that says something unknown, of the wrong type, out of range or impossible is refused with one line that gives
+// file, place and what is allowed. Host only. Floor: tools.
 #pragma once
 
 #include "boot/scenario/layout.hpp"
@@ -82,8 +83,9 @@ struct Scenario {
 // What the command line changes in a scenario before it is checked.
 struct Overrides {
     std::optional<std::uint64_t> seed{};
-    std::string policy{};                // empty: the scenario's
-    std::vector<std::string> settings{}; // "key=value": a setting by its path ("sched.tslice_ms"), else a policy parameter
+    std::string policy{}; // empty: the scenario's
+    std::vector<std::string>
+        settings{}; // "key=value": a setting by its path ("sched.tslice_ms"), else a policy parameter
 };
 
 // `file` is for error lines.

@@ -32,22 +32,32 @@ Workload parse_workload(Reader const& reader)
     Workload workload;
     if (kind == "burst") {
         Range const run = parse_range(object["run_ns"]), block = parse_range(object["block_ns"]);
-        workload = {.kind = WorkloadKind::burst, .run_min_ns = run.low, .run_max_ns = run.high,
-                    .block_min_ns = block.low, .block_max_ns = block.high};
+        workload = {.kind = WorkloadKind::burst,
+                    .run_min_ns = run.low,
+                    .run_max_ns = run.high,
+                    .block_min_ns = block.low,
+                    .block_max_ns = block.high};
     } else if (kind == "periodic") {
         std::uint64_t const run = object["run_ns"].number(1, max_time_ns);
-        workload = {.kind = WorkloadKind::periodic, .run_min_ns = run, .run_max_ns = run,
-                    .period_ns = object["period_ns"].number(1, max_time_ns), .phase_ns = object["phase_ns"].number(0, max_time_ns)};
+        workload = {.kind = WorkloadKind::periodic,
+                    .run_min_ns = run,
+                    .run_max_ns = run,
+                    .period_ns = object["period_ns"].number(1, max_time_ns),
+                    .phase_ns = object["phase_ns"].number(0, max_time_ns)};
     } else if (kind == "pingpong") {
         std::uint64_t const run = object["run_ns"].number(1, max_time_ns);
         workload = {.kind = WorkloadKind::pingpong,
                     .partner = static_cast<std::uint16_t>(object["partner"].number(0, max_domain_vcpus - 1)),
-                    .has_token = object["token"].boolean(), .run_min_ns = run, .run_max_ns = run};
+                    .has_token = object["token"].boolean(),
+                    .run_min_ns = run,
+                    .run_max_ns = run};
     } else if (kind == "gridsleep") {
         std::uint64_t const grid = object["grid_ns"].number(2, max_time_ns);
-        workload = {.kind = WorkloadKind::gridsleep, .grid_ns = grid, .guard_ns = object["guard_ns"].number(1, grid - 1)};
+        workload = {
+            .kind = WorkloadKind::gridsleep, .grid_ns = grid, .guard_ns = object["guard_ns"].number(1, grid - 1)};
     } else if (kind != "hog") {
-        kind_reader.refuse(fmt::format("{} is not a workload, allowed are hog, burst, periodic, pingpong, gridsleep", json_string(kind)));
+        kind_reader.refuse(fmt::format("{} is not a workload, allowed are hog, burst, periodic, pingpong, gridsleep",
+                                       json_string(kind)));
     }
     object.finish();
     return workload;
@@ -64,10 +74,12 @@ void check_pairs(std::vector<Reader> const& readers, std::vector<Vcpu> const& vc
         ObjectReader workload_object{object["workload"]};
         Reader const partner_reader = workload_object["partner"];
         if (workload.partner >= vcpus.size() || workload.partner == i)
-            partner_reader.refuse(fmt::format("{} is not another vCPU of this domain, which has {}", workload.partner, vcpus.size()));
+            partner_reader.refuse(
+                fmt::format("{} is not another vCPU of this domain, which has {}", workload.partner, vcpus.size()));
         Workload const& partner = vcpus[workload.partner].workload;
         if (partner.kind != WorkloadKind::pingpong || partner.partner != i)
-            partner_reader.refuse(fmt::format("vCPU {} does not play ping-pong with vCPU {}, partners name each other", workload.partner, i));
+            partner_reader.refuse(fmt::format("vCPU {} does not play ping-pong with vCPU {}, partners name each other",
+                                              workload.partner, i));
         if (partner.has_token == workload.has_token)
             workload_object["token"].refuse("exactly one of two ping-pong partners has the token");
     }
@@ -105,7 +117,8 @@ MemoryPolicy parse_memory_policy(Reader const& reader)
         return MemoryPolicy::strict;
     if (text == "interleave")
         return MemoryPolicy::interleave;
-    reader.refuse(fmt::format("{} is not a memory policy, allowed are preferred, strict, interleave", json_string(text)));
+    reader.refuse(
+        fmt::format("{} is not a memory policy, allowed are preferred, strict, interleave", json_string(text)));
 }
 
 void parse_memory(Reader const& reader, Machine const& machine, Domain& domain)
@@ -125,7 +138,8 @@ void parse_memory(Reader const& reader, Machine const& machine, Domain& domain)
     memory.finish();
     std::uint64_t room{0};
     for (std::size_t node = 0; node < machine.node_count(); ++node)
-        if (domain.memory_policy != MemoryPolicy::strict || std::ranges::find(*domain.memory_nodes, node) != domain.memory_nodes->end())
+        if (domain.memory_policy != MemoryPolicy::strict ||
+            std::ranges::find(*domain.memory_nodes, node) != domain.memory_nodes->end())
             room += machine.node_memory_mib[node];
     if (domain.memory_mib > room)
         size.refuse(fmt::format("{} MiB do not fit, the nodes have {} MiB", domain.memory_mib, room));
@@ -142,7 +156,8 @@ Domain parse_domain(Reader const& reader, unsigned schema, Machine const& machin
     domain.group = group ? group->text(sizeof(ShortText) - 1) : "guest";
     domain.weight = static_cast<std::uint16_t>(number_or(object, "weight", schema, 1, max_weight, 256));
     domain.vcpus = parse_vcpus(object["vcpus"], schema, machine);
-    domain.cap = static_cast<std::uint32_t>(number_or(object, "cap", schema, 0, max_cap_per_vcpu * domain.vcpus.size(), 0));
+    domain.cap =
+        static_cast<std::uint32_t>(number_or(object, "cap", schema, 0, max_cap_per_vcpu * domain.vcpus.size(), 0));
     domain.start_ns = number_or(object, "start_ns", schema, 0, max_time_ns, 0);
     if (std::optional<Reader> const hard = object.maybe("hard_affinity"))
         domain.hard_affinity = id_list<std::uint16_t>(*hard, machine.pcpus.size(), "pCPUs");

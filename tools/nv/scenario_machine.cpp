@@ -17,13 +17,15 @@ void check_cores(std::vector<Reader> const& readers, std::vector<Pcpu> const& pc
         auto const [first, is_new] = first_of_core.try_emplace(pcpus[i].core, i);
         Pcpu const& other = pcpus[first->second];
         if (!is_new && (other.socket != pcpus[i].socket || other.node != pcpus[i].node))
-            readers[i].refuse(fmt::format("core {} would be in two places: pCPU {} has it on node {} socket {}, this one on node {} socket {}",
-                                          pcpus[i].core, first->second, other.node, other.socket, pcpus[i].node, pcpus[i].socket));
+            readers[i].refuse(fmt::format(
+                "core {} would be in two places: pCPU {} has it on node {} socket {}, this one on node {} socket {}",
+                pcpus[i].core, first->second, other.node, other.socket, pcpus[i].node, pcpus[i].socket));
     }
 }
 
 // Numbers from 0 without gaps, in any order.
-void check_dense(Reader const& list, std::vector<Pcpu> const& pcpus, std::uint16_t Pcpu::*field, std::string_view things)
+void check_dense(Reader const& list, std::vector<Pcpu> const& pcpus, std::uint16_t Pcpu::* field,
+                 std::string_view things)
 {
     std::set<std::uint16_t> numbers;
     for (Pcpu const& pcpu : pcpus)
@@ -31,7 +33,8 @@ void check_dense(Reader const& list, std::vector<Pcpu> const& pcpus, std::uint16
     std::uint16_t expected{0};
     for (std::uint16_t const number : numbers) {
         if (number != expected)
-            list.refuse(fmt::format("{} {} is missing, {}s are numbered from 0 without gaps over the whole machine", things, expected, things));
+            list.refuse(fmt::format("{} {} is missing, {}s are numbered from 0 without gaps over the whole machine",
+                                    things, expected, things));
         ++expected;
     }
 }
@@ -45,7 +48,8 @@ std::vector<Pcpu> parse_pcpus(Reader const& reader)
     for (std::size_t i = 0; i < items.size(); ++i) {
         ObjectReader object{items[i]};
         if (Reader const number = object["cpu"]; number.number(0, max_pcpus - 1) != i)
-            number.refuse(fmt::format("{} is out of order, pCPUs are listed by number from 0, here {} is due", shown(number.value()), i));
+            number.refuse(fmt::format("{} is out of order, pCPUs are listed by number from 0, here {} is due",
+                                      shown(number.value()), i));
         std::uint64_t const last = items.size() - 1;
         pcpus.push_back({.node = static_cast<std::uint16_t>(object["node"].number(0, max_nodes - 1)),
                          .socket = static_cast<std::uint16_t>(object["socket"].number(0, last)),
@@ -112,7 +116,8 @@ bool parse_firmware(Reader const& reader, std::size_t nodes)
     std::optional<Reader> const numa = firmware.maybe("numa");
     bool const present = !numa || numa->boolean();
     if (!present && nodes != 1)
-        numa->refuse(fmt::format("false means that nothing tells the kernel of nodes, but the machine has {}; give it one", nodes));
+        numa->refuse(fmt::format(
+            "false means that nothing tells the kernel of nodes, but the machine has {}; give it one", nodes));
     firmware.finish();
     return present;
 }
@@ -130,9 +135,11 @@ Machine parse_machine(Reader const& reader, unsigned schema)
     std::vector<Reader> const items = list.list();
     for (std::size_t i = 0; i < items.size(); ++i)
         if (machine.pcpus[i].node >= machine.node_count())
-            items[i].refuse(fmt::format("node {} is not there, the machine has nodes 0 to {}", machine.pcpus[i].node, machine.node_count() - 1));
+            items[i].refuse(fmt::format("node {} is not there, the machine has nodes 0 to {}", machine.pcpus[i].node,
+                                        machine.node_count() - 1));
     std::optional<Reader> const distances = of_schema_2(object, "distances", schema);
-    machine.distances = distances ? parse_distances(*distances, machine.node_count()) : default_distances(machine.node_count());
+    machine.distances =
+        distances ? parse_distances(*distances, machine.node_count()) : default_distances(machine.node_count());
     if (std::optional<Reader> const firmware = of_schema_2(object, "firmware", schema))
         machine.firmware_numa = parse_firmware(*firmware, machine.node_count());
     machine.cpu_bringup_stagger_ns = number_or(object, "cpu_bringup_stagger_ns", schema, 0, max_time_ns, 0);

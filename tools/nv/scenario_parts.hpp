@@ -1,4 +1,5 @@
-// Between the files of the scenario parser: what scenario.cpp hands to the readers of the parts. Host only. Floor: tools.
+// Between the files of the scenario parser: what scenario.cpp hands to the readers of the parts. Host only. Floor:
+// tools.
 #pragma once
 
 #include "tools/nv/json_reader.hpp"
@@ -19,8 +20,8 @@ namespace hv::nv {
 }
 
 // A member that schema 1 demands and schema 2 has a default for.
-[[nodiscard]] inline std::uint64_t number_or(ObjectReader& object, std::string_view key, unsigned schema, std::uint64_t low,
-                                             std::uint64_t high, std::uint64_t standard)
+[[nodiscard]] inline std::uint64_t number_or(ObjectReader& object, std::string_view key, unsigned schema,
+                                             std::uint64_t low, std::uint64_t high, std::uint64_t standard)
 {
     if (schema < 2)
         return object[key].number(low, high);

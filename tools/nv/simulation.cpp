@@ -1,9 +1,9 @@
 #include "tools/nv/simulation.hpp"
 
 #include "boot/scenario/populate.hpp"
+#include "tools/nv/errors.hpp"
 
 #include <array>
-#include <stdexcept>
 
 namespace hv::nv {
 
@@ -19,15 +19,15 @@ std::vector<PcpuTopology> pcpus_of(scenario::ScenarioView view)
     return pcpus;
 }
 
-sched::PolicyOps const& policy_named(std::string const& wanted, std::string_view of_scenario)
+sched::PolicyOps const& policy_named(std::string_view of_scenario)
 {
-    std::string const name{!wanted.empty() ? wanted : !of_scenario.empty() ? std::string{of_scenario} : "credit"};
+    std::string const name{of_scenario.empty() ? "credit" : of_scenario};
     if (sched::PolicyOps const* const ops = sched::find_policy(name))
         return *ops;
     std::array<char, 512> buffer{};
     BufferSink known{buffer};
     sched::list_policies(known);
-    throw std::runtime_error{"policy " + name + " is not known; there are " + std::string{known.text()}};
+    refuse("policy " + name + " is not known; there are " + std::string{known.text()});
 }
 
 void check(Status<scenario::PopulateError> const& outcome)
@@ -37,7 +37,7 @@ void check(Status<scenario::PopulateError> const& outcome)
     std::array<char, 512> buffer{};
     BufferSink text{buffer};
     scenario::describe(outcome.error(), text);
-    throw std::runtime_error{std::string{text.text()}};
+    refuse(std::string{text.text()});
 }
 
 } // namespace
@@ -48,14 +48,14 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
       machine_{shape_, {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late}, config_.trace_bytes_per_pcpu}
 {
     machine_.set_client(*this);
-    sched::SystemConfig const parts{.policy = &policy_named(config_.policy, view.policy()),
+    sched::SystemConfig const parts{.policy = &policy_named(view.policy()),
                                     .guest_limit = static_cast<std::uint32_t>(view.all_vcpus().size()),
                                     .driver = sched::guest::Driver::events,
                                     .context_switch = view.costs().ctxsw,
-                                    .trace_mask = view.trace_mask()};
+                                    .trace_mask = config_.trace_mask.value_or(view.trace_mask())};
     auto const made = sched::System::create(machine_.env(), parts);
     if (!made)
-        throw std::runtime_error{"no memory for the simulated machine"};
+        give_up("no memory for the simulated machine");
     system_ = *made;
     system_->tracer().set_listener(config_.listener);
     check(scenario::set_parameters(*system_, view));
@@ -71,7 +71,7 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
     scenario::Executing const executing{.self = &machine_, .on = [](void* machine, CpuId cpu) {
                                             static_cast<arch::SimMachine*>(machine)->set_executing(cpu);
                                         }};
-    check(scenario::create_domains(*system_, view, config_.seed, Instant{}, now, executing));
+    check(scenario::create_domains(*system_, view, view.seed(), Instant{}, now, executing));
     machine_.reschedule_all();
 }
 

@@ -7,22 +7,20 @@
 #include "sched/system.hpp"
 
 #include <functional>
-#include <memory>
-#include <string>
+#include <optional>
 
 namespace hv::nv {
 
 struct SimulationConfig {
-    std::string policy;   // empty: the scenario's, else credit
-    std::uint64_t seed{1};
     std::size_t trace_bytes_per_pcpu{0};
+    std::optional<std::uint32_t> trace_mask{}; // instead of the scenario's
     sched::trace::Listener listener{};
     std::function<void(sched::System&, Instant)> after_event{}; // invariants
 };
 
 class Simulation final : private arch::SimClient {
 public:
-    // Throws std::runtime_error with one line for whoever wrote the scenario.
+    // Throws Error (errors.hpp) with one line for whoever wrote the scenario.
     Simulation(scenario::ScenarioView scenario, SimulationConfig config);
 
     void run_until(Instant end) { machine_.run_until(end); }

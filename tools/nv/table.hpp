@@ -1,4 +1,5 @@
-// The comparison of several runs: one table, a row a run. Deterministic: nothing of the host is in it. Host only. Floor: tools.
+// The comparison of several runs: one table, a row a run. Deterministic: nothing of the host is in it. Host only.
+// Floor: tools.
 #pragma once
 
 #include "tools/nv/metrics.hpp"

@@ -27,10 +27,11 @@ std::span<std::byte const> map_file(std::filesystem::path const& file)
     int const fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         give_up(fmt::format("{}: cannot read the guest's memory: {}", file.string(), std::strerror(errno)));
-    struct stat status {};
+    struct stat status{};
     bool const ok = ::fstat(fd, &status) == 0 && status.st_size > 0;
     auto const size = static_cast<std::size_t>(status.st_size);
-    void* const at = ok ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED; // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
+    void* const at = ok ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0)
+                        : MAP_FAILED; // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
     ::close(fd);
     if (at == MAP_FAILED) // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
         give_up(fmt::format("{}: cannot map the guest's memory", file.string()));
@@ -82,7 +83,8 @@ GuestMemory::~GuestMemory()
     if (!mapped_)
         return;
     for (auto const& node : nodes_)
-        ::munmap(const_cast<std::byte*>(node.data()), node.size()); // NOLINT(cppcoreguidelines-pro-type-const-cast): munmap's type.
+        ::munmap(const_cast<std::byte*>(node.data()),
+                 node.size()); // NOLINT(cppcoreguidelines-pro-type-const-cast): munmap's type.
 }
 
 std::uint64_t GuestMemory::ram_offset(std::uint64_t address, std::uint64_t bytes) const
@@ -118,9 +120,11 @@ Drained drain(GuestMemory const& memory, std::uint64_t directory)
 {
     auto const head = read_as<Directory>(memory, directory);
     if (head.magic != directory_magic || head.version != directory_version)
-        give_up(fmt::format("no trace directory of version {} at {:#x}: kernel and nv are of different builds", directory_version, directory));
+        give_up(fmt::format("no trace directory of version {} at {:#x}: kernel and nv are of different builds",
+                            directory_version, directory));
     if (head.pcpu_count > scenario::max_pcpus)
-        give_up(fmt::format("the trace directory at {:#x} has {} pCPUs, at most {} are possible", directory, head.pcpu_count, scenario::max_pcpus));
+        give_up(fmt::format("the trace directory at {:#x} has {} pCPUs, at most {} are possible", directory,
+                            head.pcpu_count, scenario::max_pcpus));
     Drained result{.streams = {}, .lost = 0, .stamp_khz = head.stamp_khz};
     for (std::uint32_t pcpu = 0; pcpu < head.pcpu_count; ++pcpu) {
         auto const ring = read_as<DirectoryRing>(memory, directory + sizeof(Directory) + pcpu * sizeof(DirectoryRing));
@@ -129,7 +133,8 @@ Drained drain(GuestMemory const& memory, std::uint64_t directory)
             continue;
         auto const control = read_as<RingControl>(memory, ring.control);
         if (!std::has_single_bit(ring.bytes) || control.head < control.tail || control.head - control.tail > ring.bytes)
-            give_up(fmt::format("trace ring of pCPU {}: {} bytes with head {} and tail {} make no sense", pcpu, ring.bytes, control.head, control.tail));
+            give_up(fmt::format("trace ring of pCPU {}: {} bytes with head {} and tail {} make no sense", pcpu,
+                                ring.bytes, control.head, control.tail));
         stream.bytes = ring_bytes(memory, ring, control);
         result.lost += control.lost_total;
     }

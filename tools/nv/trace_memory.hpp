@@ -1,8 +1,9 @@
-// The trace out of a dead guest's RAM: the machine's nodes are shared files, the kernel has said where its directory lies.
+// The trace out of a dead guest's RAM: the machine's nodes are shared files, the kernel has said where its directory
+// lies.
 //
-// GuestMemory turns physical addresses into places in those files; drain() follows the directory to the rings and returns
-// their records. The guest is gone by then, so nothing moves. What does not add up is an Error (own_failure) that names the
-// address: the kernel wrote it. Host only. Floor: tools.
+// GuestMemory turns physical addresses into places in those files; drain() follows the directory to the rings and
+// returns their records. The guest is gone by then, so nothing moves. What does not add up is an Error (own_failure)
+// that names the address: the kernel wrote it. Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/xentrace.hpp"

@@ -1,5 +1,5 @@
-// What the end of a booted kernel means. The only pass is the kernel's own word (QEMU's status 33) with nothing against it;
-// status 0 is a triple fault or a power-off and never a pass. Host only. Floor: tools.
+// What the end of a booted kernel means. The only pass is the kernel's own word (QEMU's status 33) with nothing against
+// it; status 0 is a triple fault or a power-off and never a pass. Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/errors.hpp"
@@ -18,7 +18,7 @@ struct Verdict {
 };
 
 struct RunFacts {
-    bool selftest{false};       // self-tests were asked for
+    bool selftest{false}; // self-tests were asked for
     ProcessSpec const& spec;
     ProcessResult const& result;
 };

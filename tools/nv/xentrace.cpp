@@ -48,7 +48,8 @@ std::size_t cut(Stream const& stream, std::size_t begin, std::size_t most)
         std::size_t const left = stream.bytes.size() - end;
         std::size_t const size = left < 4 ? 5 : record_bytes(load(stream.bytes, end));
         if (size > left)
-            give_up(fmt::format("trace of pCPU {}: byte {} of its ring begins a record that the ring does not end", stream.pcpu, end));
+            give_up(fmt::format("trace of pCPU {}: byte {} of its ring begins a record that the ring does not end",
+                                stream.pcpu, end));
         if (end + size - begin > most)
             break;
         end += size;
@@ -104,12 +105,14 @@ Trace::Trace(std::span<std::byte const> bytes, std::string_view file) : bytes_{b
         if (bytes_.size() - at < window_header_bytes)
             corrupt(at, "ends inside a CPU_CHANGE record");
         if (load(bytes_, at) != window_header)
-            corrupt(at, fmt::format("{:#010x} where a CPU_CHANGE record ({:#010x}) is due", load(bytes_, at), window_header));
+            corrupt(at, fmt::format("{:#010x} where a CPU_CHANGE record ({:#010x}) is due", load(bytes_, at),
+                                    window_header));
         std::uint32_t const pcpu = load(bytes_, at + 4);
         std::size_t const size = load(bytes_, at + 8);
         std::size_t const begin = at + window_header_bytes;
         if (size > bytes_.size() - begin)
-            corrupt(at + 8, fmt::format("a window of {} bytes, but the file has only {} more", size, bytes_.size() - begin));
+            corrupt(at + 8,
+                    fmt::format("a window of {} bytes, but the file has only {} more", size, bytes_.size() - begin));
         for (std::size_t record = begin; record < begin + size; record += record_bytes(load(bytes_, record)))
             static_cast<void>(decode(record, begin + size));
         cursors_[pcpu].windows.push_back({begin, begin + size});
@@ -130,7 +133,8 @@ Record Trace::decode(std::size_t offset, std::size_t end) const
         corrupt(offset, "a window ends inside a record");
     std::uint32_t const header = load(bytes_, offset);
     if (record_bytes(header) > end - offset)
-        corrupt(offset, fmt::format("a record of {} bytes in the last {} bytes of its window", record_bytes(header), end - offset));
+        corrupt(offset, fmt::format("a record of {} bytes in the last {} bytes of its window", record_bytes(header),
+                                    end - offset));
     if ((header & event_bits) == cpu_change)
         corrupt(offset, "a CPU_CHANGE record inside a window, so the window's size is wrong");
     Record record{.event = header & event_bits,

@@ -1,6 +1,6 @@
-// xentrace files, written and read: a flat run of windows, each a CPU_CHANGE record that names a pCPU and how many bytes of
-// its records follow. Both our own files and those of a real Xen;
-// sched/trace/events.hpp has the numbers of the events.
+// xentrace files, written and read: a flat run of windows, each a CPU_CHANGE record that names a pCPU and how many
+// bytes of its records follow. Both our own files and those of a real Xen; sched/trace/events.hpp has the numbers of
+// the events.
 //
 // A Trace refers to the bytes it was opened on. Corrupt input is an Error (bad_input) that gives the byte offset.
 // Host only. Floor: tools.
@@ -46,7 +46,8 @@ struct Stream {
 // A file of these streams: windows in passes, pCPUs ascending in each, cut between records and not longer than
 // `most_window_bytes` (at least most_record_bytes). Every stream is in the first pass, empty ones too.
 // Throws (own_failure) if a stream is not whole records: the kernel wrote something else than a trace.
-[[nodiscard]] std::vector<std::byte> write_xentrace(std::vector<Stream> streams, std::size_t most_window_bytes = 0xffff'f000);
+[[nodiscard]] std::vector<std::byte> write_xentrace(std::vector<Stream> streams,
+                                                    std::size_t most_window_bytes = 0xffff'f000);
 
 class Trace {
 public:
