@@ -101,14 +101,16 @@ Status<ImageError> fits(ScenarioView scenario, Topology const& topology)
     auto const pcpu_table = h.tables[static_cast<std::size_t>(Table::pcpus)];
     auto const node_table = h.tables[static_cast<std::size_t>(Table::nodes)];
     if (pcpu_table.count > topology.pcpus.size())
-        return fail(ImageError{"header.pcpus", pcpu_table.offset, pcpu_table.count, 1, topology.pcpus.size(), nullptr, 0});
+        return fail(
+            ImageError{"header.pcpus", pcpu_table.offset, pcpu_table.count, 1, topology.pcpus.size(), nullptr, 0});
     if (node_table.count > topology.node_count())
-        return fail(ImageError{"header.nodes", node_table.offset, node_table.count, 1, topology.node_count(), nullptr, 0});
+        return fail(
+            ImageError{"header.nodes", node_table.offset, node_table.count, 1, topology.node_count(), nullptr, 0});
     for (std::uint32_t cpu = 0; cpu < pcpu_table.count; ++cpu) {
         std::uint64_t const real = topology.pcpus[cpu].node.value();
         if (scenario.pcpus()[cpu].node != real)
-            return fail(ImageError{"pcpu.node", pcpu_table.offset + cpu * sizeof(PcpuRecord), scenario.pcpus()[cpu].node,
-                                   real, real, nullptr, cpu});
+            return fail(ImageError{"pcpu.node", pcpu_table.offset + cpu * sizeof(PcpuRecord),
+                                   scenario.pcpus()[cpu].node, real, real, nullptr, cpu});
     }
     return done;
 }

@@ -1,8 +1,8 @@
-// Reading a scenario image (boot/scenario/layout.hpp): validate() looks at every field once, and only then gives out a view.
-// So whoever holds a ScenarioView may rely on every number in it: indices exist, ranges are ordered, texts end.
+// Reading a scenario image (boot/scenario/layout.hpp): validate() looks at every field once, and only then gives out a
+// view. So whoever holds a ScenarioView may rely on every number in it: indices exist, ranges are ordered, texts end.
 //
-// The view refers to the caller's bytes and is valid while they are; it is copied freely. Freestanding: the kernel calls
-// this on its boot module. No state, no locks. Floor: boot (shared with the host; includes arch/generic only).
+// The view refers to the caller's bytes and is valid while they are; it is copied freely. Freestanding: the kernel
+// calls this on its boot module. No state, no locks. Floor: boot (shared with the host; includes arch/generic only).
 #pragma once
 
 #include "arch/generic/format.hpp"
@@ -34,12 +34,12 @@ void describe(ImageError const& error, Sink& sink);
 // What a vCPU executes: the workload kinds of docs/scenario-format.md. What a kind does not use is zero.
 struct WorkloadSpec {
     WorkloadKind kind{WorkloadKind::hog};
-    bool has_token{false};            // pingpong
-    VcpuIndex partner{};              // pingpong
-    Duration run_min{}, run_max{};    // burst; periodic and pingpong: equal
+    bool has_token{false};             // pingpong
+    VcpuIndex partner{};               // pingpong
+    Duration run_min{}, run_max{};     // burst; periodic and pingpong: equal
     Duration block_min{}, block_max{}; // burst
-    Duration period{}, phase{};       // periodic
-    Duration grid{}, guard{};         // gridsleep
+    Duration period{}, phase{};        // periodic
+    Duration grid{}, guard{};          // gridsleep
 };
 
 struct MachineCosts {
@@ -79,8 +79,14 @@ public:
     // The vCPU's own soft affinity; nothing: it follows from the domain's node affinity.
     [[nodiscard]] std::optional<CpuMask> soft_affinity(VcpuRecord const& vcpu) const;
     // The domain's node affinity; nothing: none was asked for, the core computes it from where the memory is.
-    [[nodiscard]] static std::optional<NodeMask> node_affinity(DomainRecord const& d) { return mask_of(d.node_affinity); }
-    [[nodiscard]] static std::optional<NodeMask> preferred_nodes(DomainRecord const& d) { return mask_of(d.preferred_nodes); }
+    [[nodiscard]] static std::optional<NodeMask> node_affinity(DomainRecord const& d)
+    {
+        return mask_of(d.node_affinity);
+    }
+    [[nodiscard]] static std::optional<NodeMask> preferred_nodes(DomainRecord const& d)
+    {
+        return mask_of(d.preferred_nodes);
+    }
     [[nodiscard]] static std::optional<NodeMask> memory_nodes(DomainRecord const& d) { return mask_of(d.memory_nodes); }
     [[nodiscard]] static WorkloadSpec workload(VcpuRecord const& vcpu);
     // The value of a policy parameter; nothing: not given.
@@ -119,8 +125,8 @@ private:
     std::span<std::byte const> image_;
 };
 
-// Looks at every field. `image` may be longer than what the header says (a boot module is whole pages); it must start at a
-// multiple of 8.
+// Looks at every field. `image` may be longer than what the header says (a boot module is whole pages); it must start
+// at a multiple of 8.
 [[nodiscard]] Result<ScenarioView, ImageError> validate(std::span<std::byte const> image);
 
 // FNV-1a over the bytes, the checksum's own four counted as zero.

@@ -1,11 +1,12 @@
-// The bytes of a scenario image: what `nv pack` writes and what kernel and simulator read, so that both run the same thing.
+// The bytes of a scenario image: what `nv pack` writes and what kernel and simulator read, so that both run the same
+// thing.
 //
-// Little-endian, fixed-layout records, no pointers: a Header, then seven tables in the order of Table, each starting at a
-// multiple of 8 exactly where the one before it ended. Times are in ns unless the name says otherwise. Texts are
-// NUL-terminated and padded with NULs. Everything unused is zero. Sets of pCPUs are rows of the mask table, as many 64-bit
-// words a row as the machine needs; sets of nodes are one word, where zero means "not given". A change of this file is a
-// change of image_version. Plain data, no state, no locks. Use it through boot/scenario/image.hpp. Floor: boot (shared
-// with the host; includes arch/generic only).
+// Little-endian, fixed-layout records, no pointers: a Header, then seven tables in the order of Table, each starting at
+// a multiple of 8 exactly where the one before it ended. Times are in ns unless the name says otherwise. Texts are
+// NUL-terminated and padded with NULs. Everything unused is zero. Sets of pCPUs are rows of the mask table, as many
+// 64-bit words a row as the machine needs; sets of nodes are one word, where zero means "not given". A change of this
+// file is a change of image_version. Plain data, no state, no locks. Use it through boot/scenario/image.hpp. Floor:
+// boot (shared with the host; includes arch/generic only).
 #pragma once
 
 #include <array>
@@ -32,12 +33,12 @@ inline constexpr std::uint32_t max_masks = 2 * max_vcpus + max_domains;
 inline constexpr std::uint32_t max_params = 64;
 inline constexpr std::uint16_t max_domain_id = 32'000; // 32767 is the idle domain, 32768 is xenalyze's own
 inline constexpr std::uint32_t max_weight = 65'535;
-inline constexpr std::uint32_t max_cap_per_vcpu = 100;               // percent of one pCPU
-inline constexpr std::uint64_t max_time_ns = 1'000'000'000'000'000;  // 11.5 days: sums of two fit anywhere
+inline constexpr std::uint32_t max_cap_per_vcpu = 100;              // percent of one pCPU
+inline constexpr std::uint64_t max_time_ns = 1'000'000'000'000'000; // 11.5 days: sums of two fit anywhere
 inline constexpr std::uint32_t max_tslice_ms = 1'000;
 inline constexpr std::uint32_t max_ratelimit_us = 500'000;
-inline constexpr std::uint64_t max_node_memory_mib = 1'048'576;      // 1 TiB
-inline constexpr std::uint32_t max_ring_kib = 65'536;                // a pCPU's trace ring; a power of two, or 0
+inline constexpr std::uint64_t max_node_memory_mib = 1'048'576; // 1 TiB
+inline constexpr std::uint32_t max_ring_kib = 65'536;           // a pCPU's trace ring; a power of two, or 0
 inline constexpr std::uint32_t no_mask = 0xffff'ffff;
 
 using ShortText = std::array<char, 32>;
@@ -123,16 +124,17 @@ inline constexpr std::uint16_t last_workload_kind = 4;
 struct VcpuRecord {
     std::uint16_t initial_pcpu;
     WorkloadKind kind;
-    std::uint16_t partner;   // pingpong: a vCPU of the same domain, not itself
-    std::uint16_t has_token; // pingpong: 0 or 1
-    std::uint32_t hard_mask; // no_mask: the domain's
-    std::uint32_t soft_mask; // no_mask: from the domain's node affinity
+    std::uint16_t partner;                    // pingpong: a vCPU of the same domain, not itself
+    std::uint16_t has_token;                  // pingpong: 0 or 1
+    std::uint32_t hard_mask;                  // no_mask: the domain's
+    std::uint32_t soft_mask;                  // no_mask: from the domain's node affinity
     std::uint64_t run_min_ns, run_max_ns;     // burst; periodic and pingpong: equal
     std::uint64_t block_min_ns, block_max_ns; // burst
     std::uint64_t period_ns, phase_ns;        // periodic
     std::uint64_t grid_ns, guard_ns;          // gridsleep
 };
-static_assert(sizeof(VcpuRecord) == 80 && offsetof(VcpuRecord, hard_mask) == 8 && offsetof(VcpuRecord, run_min_ns) == 16);
+static_assert(sizeof(VcpuRecord) == 80 && offsetof(VcpuRecord, hard_mask) == 8 &&
+              offsetof(VcpuRecord, run_min_ns) == 16);
 
 // A parameter of the scheduling policy.
 struct ParamRecord {

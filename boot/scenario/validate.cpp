@@ -1,132 +1,26 @@
-// validate(): the checks of a scenario image, in the order of its bytes. The first that fails is the answer.
-#include "boot/scenario/image.hpp"
+// validate(): the checks of the header, the tables and the machine. Domains and vCPUs are in validate_domains.cpp.
+#include "boot/scenario/checker.hpp"
 
 namespace hv::scenario {
 
 namespace {
 
 constexpr std::array<std::uint32_t, table_count> record_bytes{
-    sizeof(PcpuRecord), sizeof(NodeRecord), sizeof(Distance), sizeof(DomainRecord),
-    sizeof(VcpuRecord), 0 /* a mask row: depends on the machine */, sizeof(ParamRecord)};
+    sizeof(PcpuRecord),   sizeof(NodeRecord), sizeof(Distance),
+    sizeof(DomainRecord), sizeof(VcpuRecord), 0 /* a mask row: depends on the machine */,
+    sizeof(ParamRecord)};
 
-constexpr std::array<char const*, table_count> table_names{"header.pcpus",     "header.nodes", "header.distances",
-                                                           "header.domains",   "header.vcpus", "header.masks",
+constexpr std::array<char const*, table_count> table_names{"header.pcpus",   "header.nodes", "header.distances",
+                                                           "header.domains", "header.vcpus", "header.masks",
                                                            "header.params"};
 
-class Checker {
-public:
-    explicit Checker(std::span<std::byte const> image) : image_{image} {}
-
-    [[nodiscard]] bool run()
-    {
-        return check_start() && check_header() && check_tables() && check_pcpus() && check_nodes() && check_distances() &&
-               check_masks() && check_domains() && check_vcpus() && check_params();
-    }
-    [[nodiscard]] ImageError const& error() const { return error_; }
-    [[nodiscard]] std::span<std::byte const> image() const { return image_; }
-
-private:
-    template <typename T>
-    [[nodiscard]] T const& at(std::size_t offset) const
-    {
-        return *static_cast<T const*>(static_cast<void const*>(image_.data() + offset));
-    }
-    [[nodiscard]] Header const& header() const { return at<Header>(0); }
-    [[nodiscard]] TableRef const& ref(Table which) const { return header().tables[static_cast<std::size_t>(which)]; }
-    template <typename T>
-    [[nodiscard]] T const& record(Table which, std::uint32_t row) const
-    {
-        return at<T>(ref(which).offset + row * sizeof(T));
-    }
-    [[nodiscard]] std::uint64_t offset_of(void const* place) const
-    {
-        return static_cast<std::uint64_t>(static_cast<std::byte const*>(place) - image_.data());
-    }
-
-    bool refuse(char const* field, std::uint64_t offset, std::uint64_t found, char const* rule)
-    {
-        error_ = {field, offset, found, 0, 0, rule, row_};
-        return false;
-    }
-    // The value of `place`, a field of the image, must be in [low, high].
-    template <typename T>
-    bool range(char const* field, T const& place, std::uint64_t low, std::uint64_t high)
-    {
-        auto const found = static_cast<std::uint64_t>(place);
-        if (found >= low && found <= high)
-            return true;
-        error_ = {field, offset_of(&place), found, low, high, nullptr, row_};
-        return false;
-    }
-    template <typename T>
-    bool time(char const* field, T const& place, std::uint64_t low = 0)
-    {
-        return range(field, place, low, max_time_ns);
-    }
-    template <std::size_t N>
-    bool text(char const* field, std::array<char, N> const& place, bool may_be_empty);
-    bool mask_row(char const* field, std::uint32_t const& place);
-    bool node_set(char const* field, std::uint64_t const& place);
-
-    bool check_start();
-    bool check_header();
-    bool check_tables();
-    bool check_pcpus();
-    bool check_nodes();
-    bool check_distances();
-    bool check_masks();
-    bool check_domains();
-    bool check_domain(DomainRecord const& domain);
-    bool check_vcpus();
-    bool check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::uint32_t index);
-    bool check_workload(VcpuRecord const& vcpu);
-    bool check_pair(DomainRecord const& domain, VcpuRecord const& vcpu, std::uint32_t index);
-    bool check_params();
-
-    std::span<std::byte const> image_;
-    std::uint32_t row_{0};
-    ImageError error_{};
-};
-
-// Printable, terminated, padded with NULs.
-template <std::size_t N>
-bool Checker::text(char const* field, std::array<char, N> const& place, bool may_be_empty)
-{
-    std::size_t length{0};
-    while (length < N && place[length] != '\0')
-        ++length;
-    if (length == N)
-        return refuse(field, offset_of(&place), N, "a text that ends with a NUL inside its field");
-    if (length == 0 && !may_be_empty)
-        return refuse(field, offset_of(&place), 0, "a text that is not empty");
-    for (std::size_t i = 0; i < N; ++i) {
-        auto const c = static_cast<unsigned char>(place[i]);
-        if (i < length && (c < 0x20 || c == 0x7f))
-            return refuse(field, offset_of(&place[i]), c, "printable characters");
-        if (i > length && c != 0)
-            return refuse(field, offset_of(&place[i]), c, "NULs behind the end of the text");
-    }
-    return true;
-}
-
-bool Checker::mask_row(char const* field, std::uint32_t const& place)
-{
-    if (place == no_mask || place < ref(Table::masks).count)
-        return true;
-    return refuse(field, offset_of(&place), place, "a row of the mask table, or 0xffffffff");
-}
-
-bool Checker::node_set(char const* field, std::uint64_t const& place)
-{
-    if (NodeMask::from_bits(place).is_subset_of(NodeMask::first_n(ref(Table::nodes).count)))
-        return true;
-    return refuse(field, offset_of(&place), place, "bits of nodes of this machine");
-}
+} // namespace
 
 bool Checker::check_start()
 {
     if (reinterpret_cast<std::uintptr_t>(image_.data()) % image_align != 0)
-        return refuse("header", 0, reinterpret_cast<std::uintptr_t>(image_.data()) % image_align, "a start at a multiple of 8");
+        return refuse("header", 0, reinterpret_cast<std::uintptr_t>(image_.data()) % image_align,
+                      "a start at a multiple of 8");
     if (image_.size() < sizeof(Header))
         return refuse("header", 0, image_.size(), "an image of at least 536 bytes");
     Header const& h = header();
@@ -177,8 +71,9 @@ bool Checker::check_tables()
     for (std::size_t i = 0; i < table_count; ++i) {
         if (!range(table_names[i], h.tables[i].offset, end, end))
             return false;
-        std::uint64_t const bytes =
-            i == static_cast<std::size_t>(Table::masks) ? mask_words(static_cast<std::uint32_t>(pcpus)) * 8ull : record_bytes[i];
+        std::uint64_t const bytes = i == static_cast<std::size_t>(Table::masks)
+                                        ? mask_words(static_cast<std::uint32_t>(pcpus)) * 8ull
+                                        : record_bytes[i];
         std::uint64_t const used = end + bytes * h.tables[i].count;
         end = (used + image_align - 1) / image_align * image_align;
         if (end > h.total_bytes)
@@ -197,8 +92,9 @@ bool Checker::check_pcpus()
     CpuMask sockets, cores;
     for (row_ = 0; row_ < count; ++row_) {
         auto const& pcpu = record<PcpuRecord>(Table::pcpus, row_);
-        if (!range("pcpu.node", pcpu.node, 0, ref(Table::nodes).count - 1) || !range("pcpu.socket", pcpu.socket, 0, count - 1) ||
-            !range("pcpu.core", pcpu.core, 0, count - 1) || !range("pcpu.reserved", pcpu.reserved, 0, 0))
+        if (!range("pcpu.node", pcpu.node, 0, ref(Table::nodes).count - 1) ||
+            !range("pcpu.socket", pcpu.socket, 0, count - 1) || !range("pcpu.core", pcpu.core, 0, count - 1) ||
+            !range("pcpu.reserved", pcpu.reserved, 0, 0))
             return false;
         sockets.set(CpuId{pcpu.socket});
         if (cores.test(CpuId{pcpu.core})) {
@@ -267,105 +163,6 @@ bool Checker::check_masks()
     return true;
 }
 
-bool Checker::check_domain(DomainRecord const& domain)
-{
-    if (!range("domain.id", domain.id, 0, max_domain_id) || !range("domain.weight", domain.weight, 1, max_weight) ||
-        !range("domain.vcpu_count", domain.vcpu_count, 1, max_domain_vcpus) ||
-        !range("domain.cap", domain.cap, 0, max_cap_per_vcpu * domain.vcpu_count) ||
-        !time("domain.start_ns", domain.start_ns) || !mask_row("domain.hard_mask", domain.hard_mask) ||
-        !range("domain.memory_policy", domain.memory_policy, 0, static_cast<std::uint64_t>(MemoryPolicy::interleave)) ||
-        !range("domain.memory_mib", domain.memory_mib, 0, max_node_memory_mib) ||
-        !node_set("domain.memory_nodes", domain.memory_nodes) || !node_set("domain.node_affinity", domain.node_affinity) ||
-        !node_set("domain.preferred_nodes", domain.preferred_nodes) || !text("domain.name", domain.name, false) ||
-        !text("domain.group", domain.group, false))
-        return false;
-    for (std::uint8_t const& byte : domain.reserved)
-        if (!range("domain.reserved", byte, 0, 0))
-            return false;
-    if ((domain.memory_policy == MemoryPolicy::automatic) != (domain.memory_nodes == 0))
-        return refuse("domain.memory_nodes", offset_of(&domain.memory_nodes), domain.memory_nodes,
-                      "nodes with, and none without, a memory policy");
-    return true;
-}
-
-bool Checker::check_domains()
-{
-    std::uint64_t next_vcpu{0};
-    for (row_ = 0; row_ < ref(Table::domains).count; ++row_) {
-        auto const& domain = record<DomainRecord>(Table::domains, row_);
-        if (!check_domain(domain) || !range("domain.first_vcpu", domain.first_vcpu, next_vcpu, next_vcpu))
-            return false;
-        next_vcpu += domain.vcpu_count;
-        for (std::uint32_t other = 0; other < row_; ++other)
-            if (record<DomainRecord>(Table::domains, other).id == domain.id)
-                return refuse("domain.id", offset_of(&domain.id), domain.id, "a number that no other domain has");
-    }
-    row_ = 0;
-    return range("header.vcpus", ref(Table::vcpus).count, next_vcpu, next_vcpu);
-}
-
-bool Checker::check_vcpus()
-{
-    row_ = 0;
-    for (std::uint32_t d = 0; d < ref(Table::domains).count; ++d) {
-        auto const& domain = record<DomainRecord>(Table::domains, d);
-        for (std::uint32_t index = 0; index < domain.vcpu_count; ++index, ++row_) {
-            auto const& vcpu = record<VcpuRecord>(Table::vcpus, row_);
-            if (!check_vcpu(vcpu, domain.vcpu_count, index) || !check_workload(vcpu) || !check_pair(domain, vcpu, index))
-                return false;
-        }
-    }
-    row_ = 0;
-    return true;
-}
-
-bool Checker::check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::uint32_t index)
-{
-    bool const pair = vcpu.kind == WorkloadKind::pingpong;
-    if (!range("vcpu.initial_pcpu", vcpu.initial_pcpu, 0, ref(Table::pcpus).count - 1) ||
-        !range("vcpu.kind", vcpu.kind, 0, last_workload_kind) ||
-        !range("vcpu.partner", vcpu.partner, 0, pair ? siblings - 1 : 0) ||
-        !range("vcpu.has_token", vcpu.has_token, 0, pair ? 1 : 0) || !mask_row("vcpu.hard_mask", vcpu.hard_mask) ||
-        !mask_row("vcpu.soft_mask", vcpu.soft_mask))
-        return false;
-    if (pair && vcpu.partner == index)
-        return refuse("vcpu.partner", offset_of(&vcpu.partner), vcpu.partner, "another vCPU of the domain");
-    return true;
-}
-
-// What a kind does not use must be zero: a value there was meant for something.
-bool Checker::check_workload(VcpuRecord const& vcpu)
-{
-    WorkloadKind const kind = vcpu.kind;
-    bool const burst = kind == WorkloadKind::burst, periodic = kind == WorkloadKind::periodic;
-    bool const grid = kind == WorkloadKind::gridsleep, runs = burst || periodic || kind == WorkloadKind::pingpong;
-    // {in use, lowest}: the highest is max_time_ns for a field in use.
-    auto const field = [&](char const* name, std::uint64_t const& place, bool used, std::uint64_t low, std::uint64_t high) {
-        return range(name, place, used ? low : 0, used ? high : 0);
-    };
-    return field("vcpu.run_min_ns", vcpu.run_min_ns, runs, 1, max_time_ns) &&
-           field("vcpu.run_max_ns", vcpu.run_max_ns, runs, vcpu.run_min_ns, burst ? max_time_ns : vcpu.run_min_ns) &&
-           field("vcpu.block_min_ns", vcpu.block_min_ns, burst, 1, max_time_ns) &&
-           field("vcpu.block_max_ns", vcpu.block_max_ns, burst, vcpu.block_min_ns, max_time_ns) &&
-           field("vcpu.period_ns", vcpu.period_ns, periodic, 1, max_time_ns) &&
-           field("vcpu.phase_ns", vcpu.phase_ns, periodic, 0, max_time_ns) &&
-           field("vcpu.grid_ns", vcpu.grid_ns, grid, 2, max_time_ns) &&
-           field("vcpu.guard_ns", vcpu.guard_ns, grid, 1, vcpu.grid_ns - 1);
-}
-
-// Ping-pong partners name each other, and one of them has the token.
-bool Checker::check_pair(DomainRecord const& domain, VcpuRecord const& vcpu, std::uint32_t index)
-{
-    if (vcpu.kind != WorkloadKind::pingpong)
-        return true;
-    auto const& partner = record<VcpuRecord>(Table::vcpus, domain.first_vcpu + vcpu.partner);
-    if (partner.kind != WorkloadKind::pingpong || partner.partner != index)
-        return refuse("vcpu.partner", offset_of(&vcpu.partner), vcpu.partner, "a ping-pong vCPU whose partner is this one");
-    if (partner.has_token == vcpu.has_token)
-        return refuse("vcpu.has_token", offset_of(&vcpu.has_token), vcpu.has_token, "the token with exactly one of the partners");
-    return true;
-}
-
 bool Checker::check_params()
 {
     for (row_ = 0; row_ < ref(Table::params).count; ++row_) {
@@ -378,8 +175,6 @@ bool Checker::check_params()
     }
     return true;
 }
-
-} // namespace
 
 Result<ScenarioView, ImageError> validate(std::span<std::byte const> image)
 {

@@ -76,8 +76,8 @@ TEST(Metrics, TimeInEachStateIsCountedWithinTheWindowOnly)
 
 TEST(Metrics, HomeShareAndMisplacementFollowTheIdlePcpusAtHome)
 {
-    // vCPU 0 runs away from home for 600 us. Home is full for 200 us of it (vCPUs 2 and 3), so 400 us are misplaced. vCPU 1
-    // runs at home for 100 us.
+    // vCPU 0 runs away from home for 600 us. Home is full for 200 us of it (vCPUs 2 and 3), so 400 us are misplaced.
+    // vCPU 1 runs at home for 100 us.
     Metrics const m = metrics_of(two_by_two(), {{100, 0, runnable, running, 2},
                                                 {300, 2, runnable, running, 0},
                                                 {400, 3, runnable, running, 1},
@@ -98,17 +98,25 @@ TEST(Metrics, MisplacementNeedsAHomePcpuThatTheVcpuMayUse)
 {
     Scenario s = two_by_two();
     s.domains[0].vcpus[0].hard_affinity = PcpuList{1, 2};
-    Metrics const m = metrics_of(s, {{100, 3, runnable, running, 1}, {200, 0, runnable, running, 2}, {400, 3, running, blocked, 1}, {450, 0, running, blocked, 2}});
+    Metrics const m = metrics_of(s, {{100, 3, runnable, running, 1},
+                                     {200, 0, runnable, running, 2},
+                                     {400, 3, running, blocked, 1},
+                                     {450, 0, running, blocked, 2}});
     EXPECT_EQ(m.guests.sums.misplaced / us, 50); // pCPU 0 idles all the time, but is not permitted.
 }
 
 TEST(Metrics, MigrationsAreArrivalsOnAnotherPcpuThanTheLast)
 {
-    Metrics const m = metrics_of(two_by_two(), {{10, 0, runnable, running, 0},  {20, 0, running, runnable, 0},
-                                                {30, 0, runnable, running, 1},  {40, 0, running, blocked, 1}, // before the window
-                                                {200, 0, blocked, runnable, 1}, {200, 0, runnable, running, 0}, // within
-                                                {300, 0, running, runnable, 0}, {310, 0, runnable, running, 0}, // none
-                                                {400, 0, running, runnable, 0}, {410, 0, runnable, running, 3}, // across
+    Metrics const m = metrics_of(two_by_two(), {{10, 0, runnable, running, 0},
+                                                {20, 0, running, runnable, 0},
+                                                {30, 0, runnable, running, 1},
+                                                {40, 0, running, blocked, 1}, // before the window
+                                                {200, 0, blocked, runnable, 1},
+                                                {200, 0, runnable, running, 0}, // within
+                                                {300, 0, running, runnable, 0},
+                                                {310, 0, runnable, running, 0}, // none
+                                                {400, 0, running, runnable, 0},
+                                                {410, 0, runnable, running, 3}, // across
                                                 {500, 0, running, blocked, 3}});
     EXPECT_EQ(m.domains[0].vcpus[0].migrations, 2u);
     EXPECT_EQ(m.domains[0].vcpus[0].cross_node, 1u);
@@ -117,12 +125,18 @@ TEST(Metrics, MigrationsAreArrivalsOnAnotherPcpuThanTheLast)
 
 TEST(Metrics, WakeLatencyRunsFromTheWakeUpOfABlockedVcpuThroughParking)
 {
-    Metrics const m = metrics_of(two_by_two(), {{90, 0, blocked, runnable, 0},  {110, 0, runnable, running, 0}, // wake 20, wait 20
-                                                {120, 0, running, runnable, 0}, {150, 0, runnable, running, 0}, // wait 30, no wake
-                                                {160, 0, running, blocked, 0},  {200, 0, blocked, runnable, 0},
-                                                {210, 0, runnable, offline, 0}, {260, 0, offline, runnable, 0},
-                                                {265, 0, runnable, running, 0}, {270, 0, running, offline, 0}, // wake 65, wait 5
-                                                {300, 0, offline, runnable, 0}, {301, 0, runnable, running, 0}, // wait 1, no wake
+    Metrics const m = metrics_of(two_by_two(), {{90, 0, blocked, runnable, 0},
+                                                {110, 0, runnable, running, 0}, // wake 20, wait 20
+                                                {120, 0, running, runnable, 0},
+                                                {150, 0, runnable, running, 0}, // wait 30, no wake
+                                                {160, 0, running, blocked, 0},
+                                                {200, 0, blocked, runnable, 0},
+                                                {210, 0, runnable, offline, 0},
+                                                {260, 0, offline, runnable, 0},
+                                                {265, 0, runnable, running, 0},
+                                                {270, 0, running, offline, 0}, // wake 65, wait 5
+                                                {300, 0, offline, runnable, 0},
+                                                {301, 0, runnable, running, 0}, // wait 1, no wake
                                                 {400, 0, running, blocked, 0}});
     EXPECT_EQ(m.guests.wake.count, 2u);
     EXPECT_EQ(m.guests.wake.sum / us, 85);
@@ -136,7 +150,8 @@ TEST(Metrics, WakeLatencyRunsFromTheWakeUpOfABlockedVcpuThroughParking)
 
 TEST(Metrics, AWakeUpOfAParkedVcpuIsAWakeUp)
 {
-    Metrics const m = metrics_of(two_by_two(), {{200, 0, blocked, offline, 0}, {260, 0, offline, runnable, 0}, {261, 0, runnable, running, 0}});
+    Metrics const m = metrics_of(
+        two_by_two(), {{200, 0, blocked, offline, 0}, {260, 0, offline, runnable, 0}, {261, 0, runnable, running, 0}});
     EXPECT_EQ(m.guests.sums.wakes, 1u);
     EXPECT_EQ(m.guests.wake.sum / us, 61);
     EXPECT_EQ(m.guests.wait.sum / us, 1);
@@ -144,7 +159,8 @@ TEST(Metrics, AWakeUpOfAParkedVcpuIsAWakeUp)
 
 TEST(Metrics, ALongWaitCountsInFullWhenItBeganEarlyAndUpToTheEndWhenItIsNotOver)
 {
-    Metrics const early = metrics_of(two_by_two(), {{10, 0, blocked, runnable, 0}, {150, 0, runnable, running, 0}, {160, 0, running, blocked, 0}});
+    Metrics const early = metrics_of(
+        two_by_two(), {{10, 0, blocked, runnable, 0}, {150, 0, runnable, running, 0}, {160, 0, running, blocked, 0}});
     EXPECT_EQ(early.guests.sums.max_wait / us, 140);
     Metrics const late = metrics_of(two_by_two(), {{1000, 0, blocked, runnable, 0}});
     EXPECT_EQ(late.guests.sums.max_wait / us, 100);
@@ -187,11 +203,14 @@ TEST(Metrics, WorkConservationIsBrokenWhileAnIdlePcpuIsAllowedForAWaitingVcpu)
     Scenario s = two_by_two();
     s.domains[0].hard_affinity = PcpuList{0};
     // vCPUs 0 and 1 may only use pCPU 0. vCPU 1 waits from 200 to 500: a violation only while pCPU 0 idles (400-500).
-    std::vector<Change> const changes{{120, 0, blocked, runnable, 0}, {150, 0, runnable, running, 0}, {200, 1, blocked, runnable, 0}, {400, 0, running, blocked, 0}, {500, 1, runnable, running, 0}, {600, 1, running, blocked, 0}};
+    std::vector<Change> const changes{{120, 0, blocked, runnable, 0}, {150, 0, runnable, running, 0},
+                                      {200, 1, blocked, runnable, 0}, {400, 0, running, blocked, 0},
+                                      {500, 1, runnable, running, 0}, {600, 1, running, blocked, 0}};
     Metrics const m = metrics_of(s, changes);
     EXPECT_EQ(m.violation / us, 30 + 100); // 30 while vCPU 0 waited for its first run.
     EXPECT_EQ(m.lost_capacity / us, 130);
-    EXPECT_EQ(metrics_of(s, changes, Duration::from_us(60)).violation / us, 100) << "the spell of 30 us is below the grain";
+    EXPECT_EQ(metrics_of(s, changes, Duration::from_us(60)).violation / us, 100)
+        << "the spell of 30 us is below the grain";
     EXPECT_EQ(metrics_of(s, changes, Duration::from_us(100)).violation / us, 100);
     EXPECT_EQ(metrics_of(s, changes, Duration::from_us(101)).violation, 0);
 }
@@ -201,8 +220,12 @@ TEST(Metrics, LostCapacityIsTheLargestMatching)
     Scenario s = two_by_two();
     s.domains[0].hard_affinity = PcpuList{0};
     // Three wait: 0 and 1 for pCPU 0 only, 2 for any. Two of the four idle pCPUs could be used.
-    Metrics const m = metrics_of(s, {{200, 0, blocked, runnable, 0}, {200, 1, blocked, runnable, 0}, {200, 2, blocked, runnable, 0},
-                                     {300, 0, runnable, offline, 0}, {300, 1, runnable, offline, 0}, {300, 2, runnable, offline, 0}});
+    Metrics const m = metrics_of(s, {{200, 0, blocked, runnable, 0},
+                                     {200, 1, blocked, runnable, 0},
+                                     {200, 2, blocked, runnable, 0},
+                                     {300, 0, runnable, offline, 0},
+                                     {300, 1, runnable, offline, 0},
+                                     {300, 2, runnable, offline, 0}});
     EXPECT_EQ(m.violation / us, 100);
     EXPECT_EQ(m.lost_capacity / us, 200);
 }
@@ -229,7 +252,7 @@ TEST(Matching, AgreesWithTryingEverything)
             if (i == masks.size())
                 return 0;
             std::size_t most = best(i + 1, free);
-            for (CpuId const cpu : free & masks[i])
+            for (CpuId const cpu : free& masks[i])
                 most = std::max(most, 1 + best(i + 1, free - CpuMask::of(cpu)));
             return most;
         };
@@ -267,7 +290,8 @@ TEST(Feed, CountsOneSwitchForEachArrivalAndIgnoresWhatIsNoRunState)
     Scenario const s = two_by_two();
     Collector collector{s};
     Feed feed{collector};
-    auto const change = [&](std::int64_t at, std::uint16_t pcpu, RunState from, RunState to, std::uint16_t domain, std::uint16_t vcpu) {
+    auto const change = [&](std::int64_t at, std::uint16_t pcpu, RunState from, RunState to, std::uint16_t domain,
+                            std::uint16_t vcpu) {
         std::uint32_t const word = sched::trace::pack_vcpu(domain, vcpu);
         feed.event(Instant::at_ns(at * us), pcpu, sched::trace::runstate_event(from, to), {&word, 1});
     };
@@ -300,7 +324,8 @@ TEST(Feed, TimeZeroIsTheStartOfTheScenarioAndEarlierRecordsGiveOnlyStates)
         return encode(r);
     };
     std::vector<std::byte> bytes;
-    for (auto const& part : {record(5'000'000, offline, runnable), record(5'010'000, runnable, running), record(6'200'000, running, blocked)})
+    for (auto const& part : {record(5'000'000, offline, runnable), record(5'010'000, runnable, running),
+                             record(6'200'000, running, blocked)})
         bytes.insert(bytes.end(), part.begin(), part.end());
     std::vector<std::byte> const file = write_xentrace({{0, bytes}});
     Trace trace{file, "t"};
@@ -314,11 +339,16 @@ TEST(Feed, TimeZeroIsTheStartOfTheScenarioAndEarlierRecordsGiveOnlyStates)
 
 TEST(MetricsJson, HasUpstreamsKeysAndRounding)
 {
-    Metrics const m = metrics_of(two_by_two(), {{100, 0, runnable, running, 2}, {433, 0, running, blocked, 2}, {500, 0, blocked, runnable, 2}, {501, 0, runnable, running, 0}});
+    Metrics const m = metrics_of(two_by_two(), {{100, 0, runnable, running, 2},
+                                                {433, 0, running, blocked, 2},
+                                                {500, 0, blocked, runnable, 2},
+                                                {501, 0, runnable, running, 0}});
     std::string const json = metrics_json(m, {.scenario = "t", .policy = "credit", .seed = 3, .source = "kernel"});
-    for (char const* const text : {"\"scenario\": \"t\"", "\"variant\": \"credit\"", "\"seed\": 3", "\"sim_seconds\": 0.001", "\"migrations_per_s\": 1000.0",
-                                   "\"xnode_migrations_per_s\": 1000.0", "\"cpu_seconds\": 0.000932", "\"pref_share_pct\": 64.2704", "\"misplaced_pct\": 35.7296",
-                                   "\"pref_share_pct\": -1.0", "\"p99_us\": 1.0", "\"idle_pct\": 76.7", "\"guest\": {", "\"dom0\": {"})
+    for (char const* const text :
+         {"\"scenario\": \"t\"", "\"variant\": \"credit\"", "\"seed\": 3", "\"sim_seconds\": 0.001",
+          "\"migrations_per_s\": 1000.0", "\"xnode_migrations_per_s\": 1000.0", "\"cpu_seconds\": 0.000932",
+          "\"pref_share_pct\": 64.2704", "\"misplaced_pct\": 35.7296", "\"pref_share_pct\": -1.0", "\"p99_us\": 1.0",
+          "\"idle_pct\": 76.7", "\"guest\": {", "\"dom0\": {"})
         EXPECT_NE(json.find(text), std::string::npos) << text << " is not in\n" << json;
 }
 

@@ -25,7 +25,9 @@ class Bench {
 public:
     explicit Bench(std::string const& script)
     {
-        folder_ = fs::path{::testing::TempDir()} / fmt::format("nv-run-{}-{}", ::getpid(), ::testing::UnitTest::GetInstance()->current_test_info()->name());
+        folder_ =
+            fs::path{::testing::TempDir()} /
+            fmt::format("nv-run-{}-{}", ::getpid(), ::testing::UnitTest::GetInstance()->current_test_info()->name());
         fs::remove_all(folder_);
         fs::create_directories(folder_);
         write_text(folder_ / "s.json", test::small_scenario);
@@ -58,7 +60,10 @@ public:
         err = ::testing::internal::GetCapturedStderr();
         return code;
     }
-    [[nodiscard]] std::string left(std::string_view file) const { return read_text(folder_ / "out/small-credit-1" / file); }
+    [[nodiscard]] std::string left(std::string_view file) const
+    {
+        return read_text(folder_ / "out/small-credit-1" / file);
+    }
 
     RunOptions options;
     std::string out, err;
@@ -74,10 +79,12 @@ TEST(Run, OnlyStatus33IsAPass)
         ExitCode code;
         std::string_view says;
     };
-    for (Case const& c : {Case{33, ExitCode::good, ""}, Case{35, ExitCode::failed, "self-tests failed"},
-                          Case{37, ExitCode::failed, "the kernel panicked; last lines: one | two"}, Case{39, ExitCode::bad_input, "the kernel refused to start: two"},
-                          Case{0, ExitCode::failed, "a triple fault or a power-off"}, Case{1, ExitCode::failed, "unexpected status 1"},
-                          Case{85, ExitCode::failed, "unexpected status 85"}}) {
+    for (Case const& c :
+         {Case{33, ExitCode::good, ""}, Case{35, ExitCode::failed, "self-tests failed"},
+          Case{37, ExitCode::failed, "the kernel panicked; last lines: one | two"},
+          Case{39, ExitCode::bad_input, "the kernel refused to start: two"},
+          Case{0, ExitCode::failed, "a triple fault or a power-off"}, Case{1, ExitCode::failed, "unexpected status 1"},
+          Case{85, ExitCode::failed, "unexpected status 85"}}) {
         Bench bench{fmt::format("echo one; echo two; exit {}", c.status)};
         EXPECT_EQ(bench.run(), c.code) << c.status << bench.err;
         EXPECT_EQ(bench.out, "== small-credit-1\none\ntwo\n");
@@ -123,8 +130,10 @@ TEST(Run, SelfTestsThatWereNotReportedAreNoPass)
     struct Case {
         std::string_view console, says;
     };
-    for (Case const& c : {Case{"echo garbage", "no KTAP report"}, Case{"printf 'KTAP version 1\\n1..2\\nok 1 - a\\n'", "1 of 2 self-tests reported"},
-                          Case{"printf 'KTAP version 1\\n1..1\\nnot ok 1 - b\\n'", "failed self-tests: b"}, Case{"printf 'KTAP version 1\\n1..0\\n'", "no self-test has such a name"}}) {
+    for (Case const& c : {Case{"echo garbage", "no KTAP report"},
+                          Case{"printf 'KTAP version 1\\n1..2\\nok 1 - a\\n'", "1 of 2 self-tests reported"},
+                          Case{"printf 'KTAP version 1\\n1..1\\nnot ok 1 - b\\n'", "failed self-tests: b"},
+                          Case{"printf 'KTAP version 1\\n1..0\\n'", "no self-test has such a name"}}) {
         Bench bench{fmt::format("{}; exit 33", c.console)};
         bench.options.qemu.selftest = true;
         EXPECT_EQ(bench.run(), ExitCode::failed);
@@ -200,10 +209,11 @@ TEST(Process, DiesWithItsParent)
     pid_t const child = ::fork();
     ASSERT_GE(child, 0);
     if (child == 0) {
-        static_cast<void>(run_process({.words = {"sh", "-c", "echo $$; exec sleep 60"}, .folder = "/tmp"}, [&](std::string_view line) {
-            [[maybe_unused]] ssize_t const n = ::write(ends[1], line.data(), line.size());
-            ::raise(SIGKILL);
-        }));
+        static_cast<void>(run_process({.words = {"sh", "-c", "echo $$; exec sleep 60"}, .folder = "/tmp"},
+                                      [&](std::string_view line) {
+                                          [[maybe_unused]] ssize_t const n = ::write(ends[1], line.data(), line.size());
+                                          ::raise(SIGKILL);
+                                      }));
         ::_exit(0);
     }
     ::close(ends[1]);
@@ -223,7 +233,8 @@ TEST(Process, DiesWithItsParent)
 
 TEST(Ktap, CountsTopLevelResultsOfTheReportOnly)
 {
-    KtapReport const r = parse_ktap("ok 1 - before\nKTAP version 1\r\n1..3\n  ok 1 - inner\nok 1 - a\r\nok 2 b # SKIP x\n[ 0.1] log\nnot ok 3 - c d # why\nok\nokay 4\n");
+    KtapReport const r = parse_ktap("ok 1 - before\nKTAP version 1\r\n1..3\n  ok 1 - inner\nok 1 - a\r\nok 2 b # SKIP "
+                                    "x\n[ 0.1] log\nnot ok 3 - c d # why\nok\nokay 4\n");
     EXPECT_TRUE(r.complete());
     EXPECT_EQ(r.passed, 2u);
     EXPECT_EQ(r.failures, (std::vector<std::string>{"c d # why"}));
@@ -243,7 +254,9 @@ TEST(Table, HasARowARunAndComparesWithTheFirst)
     second.guests.sums.placeable = 0;
     TableRow const rows[]{{"no affinity", first, 0}, {"NUMA-aware", second, 7}};
     std::string const text = comparison_table(rows);
-    EXPECT_NE(text.find("no affinity     50.5 %     2.000   100.0 %       1.0    2500.0        20        10\n"), std::string::npos) << text;
+    EXPECT_NE(text.find("no affinity     50.5 %     2.000   100.0 %       1.0    2500.0        20        10\n"),
+              std::string::npos)
+        << text;
     EXPECT_NE(text.find("NUMA-aware *         -     2.100   105.0 %"), std::string::npos) << text;
     EXPECT_NE(text.find("* NUMA-aware: the trace lost 7 records"), std::string::npos) << text;
 }

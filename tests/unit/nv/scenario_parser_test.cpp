@@ -75,28 +75,43 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema1)
         {"\"weight\": 256", "\"weight\": -1", "$.domains[0].weight: -1 is out of range, allowed is 1 to 65535"},
         {"\"weight\": 256", "\"weight\": 1.5", "$.domains[0].weight: 1.5 is not an integer"},
         {"\"weight\": 256", "\"weight\": \"256\"", "$.domains[0].weight: \"256\" is not an integer"},
-        {"\"weight\": 256", "\"weight\": 99999999999999999999", " the integer 99999999999999999999 does not fit 64 bits"},
+        {"\"weight\": 256", "\"weight\": 99999999999999999999",
+         " the integer 99999999999999999999 does not fit 64 bits"},
         {"\"cap\": 0", "\"cap\": 101", "$.domains[0].cap: 101 is out of range, allowed is 0 to 100"},
         {"\"weight\": 256, ", "", "$.domains[0]: key \"weight\" is missing"},
-        {"\"weight\": 256", "\"weight\": 256, \"wieght\": 1", "$.domains[0].wieght: unknown key, allowed are id, group, "},
-        {"\"weight\": 256", "\"weight\": 256, \"weight\": 1", " key \"weight\" is given twice in one object, remove one"},
-        {"\"weight\": 256", "\"weight\": 256, \"memory\": {}", "$.domains[0].memory: needs \"schema\": \"credit-scenario/2\""},
+        {"\"weight\": 256", "\"weight\": 256, \"wieght\": 1",
+         "$.domains[0].wieght: unknown key, allowed are id, group, "},
+        {"\"weight\": 256", "\"weight\": 256, \"weight\": 1",
+         " key \"weight\" is given twice in one object, remove one"},
+        {"\"weight\": 256", "\"weight\": 256, \"memory\": {}",
+         "$.domains[0].memory: needs \"schema\": \"credit-scenario/2\""},
         {"credit-scenario/1", "credit-scenario/3", "$.schema: \"credit-scenario/3\" is not a schema known here"},
         {"\"name\": \"small\"", "\"name\": \"a/b\"", "$.name: \"a/b\" is not a name"},
         {"\"duration_ns\": 1000", "\"duration_ns\": 0", "$.duration_ns: 0 is out of range"},
         {"\"hard_affinity\": null", "\"hard_affinity\": []", "$.domains[0].hard_affinity: an empty list of pCPUs"},
-        {"\"hard_affinity\": null", "\"hard_affinity\": [2]", "$.domains[0].hard_affinity[0]: 2 is out of range, allowed is 0 to 1"},
-        {"\"hard_affinity\": null", "\"hard_affinity\": [1, 1]", "$.domains[0].hard_affinity[1]: 1 is in the list twice"},
-        {"\"node_affinity\": null", "\"node_affinity\": [5]", "$.domains[0].node_affinity[0]: 5 is out of range, allowed is 0 to 1"},
+        {"\"hard_affinity\": null", "\"hard_affinity\": [2]",
+         "$.domains[0].hard_affinity[0]: 2 is out of range, allowed is 0 to 1"},
+        {"\"hard_affinity\": null", "\"hard_affinity\": [1, 1]",
+         "$.domains[0].hard_affinity[1]: 1 is in the list twice"},
+        {"\"node_affinity\": null", "\"node_affinity\": [5]",
+         "$.domains[0].node_affinity[0]: 5 is out of range, allowed is 0 to 1"},
         {"\"preferred_nodes\": null", "\"preferred_nodes\": 0", "$.domains[0].preferred_nodes: 0 is not a list"},
-        {"\"initial_cpu\": 0", "\"initial_cpu\": 2", "$.domains[0].vcpus[0].initial_cpu: 2 is out of range, allowed is 0 to 1"},
-        {"{\"kind\": \"hog\"}", "{\"kind\": \"cow\"}", "$.domains[0].vcpus[0].workload.kind: \"cow\" is not a workload"},
-        {"{\"kind\": \"hog\"}", "{\"kind\": \"hog\", \"run_ns\": 1}", "$.domains[0].vcpus[0].workload.run_ns: unknown key, allowed are kind"},
-        {"{\"kind\": \"hog\"}", "{\"kind\": \"burst\", \"run_ns\": [2, 1], \"block_ns\": [1, 1]}", "$.domains[0].vcpus[0].workload.run_ns: the range [2, 1] is empty"},
-        {"{\"kind\": \"hog\"}", "{\"kind\": \"burst\", \"run_ns\": [2], \"block_ns\": [1, 1]}", "$.domains[0].vcpus[0].workload.run_ns: 1 numbers, a range is"},
-        {"{\"kind\": \"hog\"}", "{\"kind\": \"gridsleep\", \"grid_ns\": 10, \"guard_ns\": 10}", "$.domains[0].vcpus[0].workload.guard_ns: 10 is out of range, allowed is 1 to 9"},
-        {"{\"kind\": \"hog\"}", "{\"kind\": \"pingpong\", \"run_ns\": 1, \"partner\": 0, \"token\": true}", "$.domains[0].vcpus[0].workload.partner: 0 is not another vCPU of this domain, which has 1"},
-        {"\"cpu\": 1", "\"cpu\": 2", "$.machine.cpus[1].cpu: 2 is out of order, pCPUs are listed by number from 0, here 1 is due"},
+        {"\"initial_cpu\": 0", "\"initial_cpu\": 2",
+         "$.domains[0].vcpus[0].initial_cpu: 2 is out of range, allowed is 0 to 1"},
+        {"{\"kind\": \"hog\"}", "{\"kind\": \"cow\"}",
+         "$.domains[0].vcpus[0].workload.kind: \"cow\" is not a workload"},
+        {"{\"kind\": \"hog\"}", "{\"kind\": \"hog\", \"run_ns\": 1}",
+         "$.domains[0].vcpus[0].workload.run_ns: unknown key, allowed are kind"},
+        {"{\"kind\": \"hog\"}", "{\"kind\": \"burst\", \"run_ns\": [2, 1], \"block_ns\": [1, 1]}",
+         "$.domains[0].vcpus[0].workload.run_ns: the range [2, 1] is empty"},
+        {"{\"kind\": \"hog\"}", "{\"kind\": \"burst\", \"run_ns\": [2], \"block_ns\": [1, 1]}",
+         "$.domains[0].vcpus[0].workload.run_ns: 1 numbers, a range is"},
+        {"{\"kind\": \"hog\"}", "{\"kind\": \"gridsleep\", \"grid_ns\": 10, \"guard_ns\": 10}",
+         "$.domains[0].vcpus[0].workload.guard_ns: 10 is out of range, allowed is 1 to 9"},
+        {"{\"kind\": \"hog\"}", "{\"kind\": \"pingpong\", \"run_ns\": 1, \"partner\": 0, \"token\": true}",
+         "$.domains[0].vcpus[0].workload.partner: 0 is not another vCPU of this domain, which has 1"},
+        {"\"cpu\": 1", "\"cpu\": 2",
+         "$.machine.cpus[1].cpu: 2 is out of order, pCPUs are listed by number from 0, here 1 is due"},
         {"\"cpu\": 0", "\"cpu\": 1", "$.machine.cpus[0].cpu: 1 is out of order"},
         {"\"node\": 1", "\"node\": 2", "$.machine.cpus: node 1 is missing"},
         {"\"socket\": 0", "\"socket\": 1", "$.machine.cpus: socket 0 is missing"},
@@ -109,7 +124,8 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema1)
     for (BadCase const& bad : cases) {
         std::string const line = refusal(with(small_scenario, bad.from, bad.to));
         EXPECT_TRUE(line.starts_with("f.json:")) << bad.to << "\n" << line;
-        EXPECT_NE(line.find(bad.line), std::string::npos) << "changed to " << bad.to << "\nsaid     " << line << "\nwanted   " << bad.line;
+        EXPECT_NE(line.find(bad.line), std::string::npos)
+            << "changed to " << bad.to << "\nsaid     " << line << "\nwanted   " << bad.line;
         EXPECT_EQ(line.find('\n'), std::string::npos) << line;
     }
 }
@@ -118,28 +134,35 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema2)
 {
     constexpr BadCase cases[]{
         {"[{\"memory_mib\": 64}, {\"memory_mib\": 0}, {}]", "[]", "$.machine.nodes: 0 nodes, allowed is 1 to 64"},
-        {"[{\"memory_mib\": 64}, {\"memory_mib\": 0}, {}]", "[{\"memory_mib\": 64}]", "$.machine.cpus[2]: node 1 is not there, the machine has nodes 0 to 0"},
-        {"[{\"memory_mib\": 64}, {\"memory_mib\": 0}, {}]", "[{\"memory_mib\": 0}, {\"memory_mib\": 0}]", "$.machine.nodes: no node has memory"},
+        {"[{\"memory_mib\": 64}, {\"memory_mib\": 0}, {}]", "[{\"memory_mib\": 64}]",
+         "$.machine.cpus[2]: node 1 is not there, the machine has nodes 0 to 0"},
+        {"[{\"memory_mib\": 64}, {\"memory_mib\": 0}, {}]", "[{\"memory_mib\": 0}, {\"memory_mib\": 0}]",
+         "$.machine.nodes: no node has memory"},
         {"[10, 20, 30]", "[10, 20]", "$.machine.distances[0]: 2 distances for 3 nodes"},
         {"[10, 20, 30]", "[11, 20, 30]", "$.machine.distances[0][0]: 11 is out of range, allowed is 10 to 10"},
         {"[10, 20, 30]", "[10, 9, 30]", "$.machine.distances[0][1]: 9 is out of range, allowed is 10 to 255"},
-        {"{\"numa\": true}", "{\"numa\": false}", "$.machine.firmware.numa: false means that nothing tells the kernel of nodes, but the machine has 3"},
+        {"{\"numa\": true}", "{\"numa\": false}",
+         "$.machine.firmware.numa: false means that nothing tells the kernel of nodes, but the machine has 3"},
         {"\"0x0002f000\"", "\"sched\"", "$.trace.mask: \"sched\" is not an event mask"},
         {"\"ring_kib\": 64", "\"ring_kib\": 65", "$.trace.ring_kib: 65 is not a power of two"},
         {"\"steal\": true", "\"steal\": \"yes\"", "$.policy_params.steal: \"yes\" is not an integer"},
         {"\"steal\": true", "\"a b\": 1", "$.policy_params.a b: not a parameter name"},
         {"\"mib\": 32", "\"mib\": 10000", "$.domains[0].memory.mib: 10000 MiB do not fit, the nodes have 576 MiB"},
-        {"\"interleave\"", "\"strict\", \"x\": 1", "$.domains[0].memory.x: unknown key, allowed are mib, nodes, policy"},
+        {"\"interleave\"", "\"strict\", \"x\": 1",
+         "$.domains[0].memory.x: unknown key, allowed are mib, nodes, policy"},
         {"\"interleave\"", "\"local\"", "$.domains[0].memory.policy: \"local\" is not a memory policy"},
         {"\"nodes\": [0, 2], ", "", "$.domains[0].memory.policy: says how to use the nodes, but none are given"},
-        {"\"partner\": 1", "\"partner\": 2", "$.domains[0].vcpus[0].workload.partner: vCPU 2 does not play ping-pong with vCPU 0"},
+        {"\"partner\": 1", "\"partner\": 2",
+         "$.domains[0].vcpus[0].workload.partner: vCPU 2 does not play ping-pong with vCPU 0"},
         {"\"token\": false", "\"token\": true", "$.domains[0].vcpus[0].workload.token: exactly one of two"},
-        {"\"soft_affinity\": [2, 3]", "\"soft_affinity\": []", "$.domains[0].vcpus[1].soft_affinity: an empty list of pCPUs"},
+        {"\"soft_affinity\": [2, 3]", "\"soft_affinity\": []",
+         "$.domains[0].vcpus[1].soft_affinity: an empty list of pCPUs"},
         {"\"id\": 3", "\"id\": 7", "$.domains[1].id: 7 is another domain's"},
     };
     for (BadCase const& bad : cases) {
         std::string const line = refusal(with(full_scenario, bad.from, bad.to));
-        EXPECT_TRUE(line.starts_with(std::string{"f.json: "} + std::string{bad.line})) << "changed to " << bad.to << "\nsaid     " << line << "\nwanted   " << bad.line;
+        EXPECT_TRUE(line.starts_with(std::string{"f.json: "} + std::string{bad.line}))
+            << "changed to " << bad.to << "\nsaid     " << line << "\nwanted   " << bad.line;
     }
 }
 
@@ -152,7 +175,9 @@ TEST(ScenarioParser, RefusesTextThatIsNoScenario)
 
 TEST(ScenarioParser, TheCommandLineChangesWhatTheFileSays)
 {
-    Overrides const overrides{.seed = 9, .policy = "null", .settings = {"sched.tslice_ms=5", "duration_ns=0x10", "trace.ring_kib=8", "depth=7"}};
+    Overrides const overrides{.seed = 9,
+                              .policy = "null",
+                              .settings = {"sched.tslice_ms=5", "duration_ns=0x10", "trace.ring_kib=8", "depth=7"}};
     Scenario const s = parse_scenario(small_scenario, "f.json", overrides); // Schema 1 gets keys of schema 2.
     EXPECT_EQ(s.run_name(), "small-null-9");
     EXPECT_EQ(s.tslice_ms, 5u);
@@ -166,8 +191,10 @@ TEST(ScenarioParser, RefusesSettingsThatItDoesNotUnderstand)
     std::string const text{small_scenario};
     EXPECT_EQ(refusal(text, {.settings = {"depth"}}), "--set depth: give KEY=VALUE");
     EXPECT_EQ(refusal(text, {.settings = {"depth=x"}}), "--set depth=x: \"x\" is not an integer, true or false");
-    EXPECT_TRUE(refusal(text, {.settings = {"sched.tslice=1"}}).starts_with("--set sched.tslice=1: unknown setting, allowed are warmup_ns, "));
-    EXPECT_EQ(refusal(text, {.settings = {"sched.tslice_ms=0"}}), "f.json: $.sched.tslice_ms: 0 is out of range, allowed is 1 to 1000");
+    EXPECT_TRUE(refusal(text, {.settings = {"sched.tslice=1"}})
+                    .starts_with("--set sched.tslice=1: unknown setting, allowed are warmup_ns, "));
+    EXPECT_EQ(refusal(text, {.settings = {"sched.tslice_ms=0"}}),
+              "f.json: $.sched.tslice_ms: 0 is out of range, allowed is 1 to 1000");
 }
 
 TEST(ScenarioParser, ReadsEveryScenarioOfTheRepository)

@@ -48,7 +48,8 @@ struct Guest {
         control.tail = 950;
         control.lost_total = 3;
         put(low, 0x100, Directory{.pcpu_count = 2, .mask = 0});
-        put(low, 0x100 + sizeof(Directory), DirectoryRing{.control = 0x8100, .data = 0x7fe0, .bytes = 64}); // data across the nodes
+        put(low, 0x100 + sizeof(Directory),
+            DirectoryRing{.control = 0x8100, .data = 0x7fe0, .bytes = 64}); // data across the nodes
         put(low, 0x100 + sizeof(Directory) + sizeof(DirectoryRing), DirectoryRing{.control = 0, .data = 0, .bytes = 0});
         for (std::uint64_t position = 950; position < 1000; ++position) {
             std::size_t const address = 0x7fe0 + position % 64;
@@ -76,12 +77,18 @@ TEST(TraceMemory, FollowsTheDirectoryAndUnrollsTheRing)
 TEST(TraceMemory, RefusesWhatMakesNoSense)
 {
     Guest guest;
-    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), 0x200)); }).find("no trace directory of version 1 at 0x200"), std::string::npos);
-    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), 0xfff8)); }).find("where the guest has no RAM"), std::string::npos);
-    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), ~0ull)); }).find("where the guest has no RAM"), std::string::npos);
+    EXPECT_NE(refusal([&] {
+                  static_cast<void>(drain(guest.memory(), 0x200));
+              }).find("no trace directory of version 1 at 0x200"),
+              std::string::npos);
+    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), 0xfff8)); }).find("where the guest has no RAM"),
+              std::string::npos);
+    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), ~0ull)); }).find("where the guest has no RAM"),
+              std::string::npos);
     guest.control.head = 1015; // 65 bytes in a ring of 64
     guest.write_control();
-    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), 0x100)); }).find("trace ring of pCPU 0"), std::string::npos);
+    EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), 0x100)); }).find("trace ring of pCPU 0"),
+              std::string::npos);
     guest.control.head = 1014;
     guest.write_control();
     EXPECT_EQ(drain(guest.memory(), 0x100).streams[0].bytes.size(), 64u);
@@ -118,7 +125,8 @@ TEST(TraceMemory, SmallMachinesHaveNoHole)
 
 TEST(HostChannel, FindsItsLinesAmongOthers)
 {
-    HostChannel const c = parse_host_channel("hello\ntrace directory=0x1f000\r\nscenario start=123456 end=99\ntrace-ish directory=0x5\n");
+    HostChannel const c =
+        parse_host_channel("hello\ntrace directory=0x1f000\r\nscenario start=123456 end=99\ntrace-ish directory=0x5\n");
     EXPECT_EQ(c.trace_directory, 0x1f000u);
     EXPECT_EQ(c.scenario_start, 123456u);
     EXPECT_EQ(c.scenario_end, 99u);

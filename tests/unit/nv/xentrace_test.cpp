@@ -76,12 +76,17 @@ std::string refusal(Bytes const& file)
 TEST(Xentrace, EncodesTheKnownVectors)
 {
     EXPECT_EQ(encode(record(0x21011, 0x123456789A, {0x00010000})).size(), 16u);
-    EXPECT_EQ(encode(change(0x123456789A, RunStateCode::runnable, RunStateCode::running, 1, 0)), from_hex("01110290 9a785634 12000000 00000100"));
-    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::continue_running), 0x123456789A, {0x10000})), from_hex("02100290 9a785634 12000000 00000100"));
-    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::lost_records), 0x2333333333, {106, 0x10002, 0x11111111, 0x22})),
-              from_hex("01f001c0 33333333 23000000 6a000000 02000100 11111111 22000000"));
-    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::wrap_buffer), {}, {0, 0, 0})), from_hex("02f00130 00000000 00000000 00000000"));
-    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::picked_cpu), 0x10, {1, 0, 2})), from_hex("052002b0 10000000 00000000 01000000 00000000 02000000"));
+    EXPECT_EQ(encode(change(0x123456789A, RunStateCode::runnable, RunStateCode::running, 1, 0)),
+              from_hex("01110290 9a785634 12000000 00000100"));
+    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::continue_running), 0x123456789A, {0x10000})),
+              from_hex("02100290 9a785634 12000000 00000100"));
+    EXPECT_EQ(
+        encode(record(static_cast<std::uint32_t>(Event::lost_records), 0x2333333333, {106, 0x10002, 0x11111111, 0x22})),
+        from_hex("01f001c0 33333333 23000000 6a000000 02000100 11111111 22000000"));
+    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::wrap_buffer), {}, {0, 0, 0})),
+              from_hex("02f00130 00000000 00000000 00000000"));
+    EXPECT_EQ(encode(record(static_cast<std::uint32_t>(Event::picked_cpu), 0x10, {1, 0, 2})),
+              from_hex("052002b0 10000000 00000000 01000000 00000000 02000000"));
 }
 
 TEST(Xentrace, DecodesWhatItEncodes)
@@ -140,7 +145,8 @@ TEST(Xentrace, ARingThatEndsInsideARecordIsTheKernelsFault)
 
 TEST(Xentrace, RefusesCorruptFilesWithTheOffset)
 {
-    Bytes const good = write_xentrace({{0, joined({record(0x21002, 1, {0}), record(0x21002, 2, {0})})}, {1, joined({record(0x21002, 3, {0})})}});
+    Bytes const good = write_xentrace(
+        {{0, joined({record(0x21002, 1, {0}), record(0x21002, 2, {0})})}, {1, joined({record(0x21002, 3, {0})})}});
     ASSERT_EQ(good.size(), 12u + 32 + 12 + 16);
     auto const changed = [&](std::size_t at, unsigned char value) {
         Bytes bad = good;
@@ -149,14 +155,19 @@ TEST(Xentrace, RefusesCorruptFilesWithTheOffset)
     };
     EXPECT_EQ(refusal(good), "");
     EXPECT_EQ(refusal({}), "");
-    EXPECT_NE(changed(0, 0).find("at byte 0: 0x2001f000 where a CPU_CHANGE record"), std::string::npos) << changed(0, 0);
-    EXPECT_NE(changed(8, 28).find("at byte 28: a record of 16 bytes in the last 12 bytes"), std::string::npos) << changed(8, 28);
-    EXPECT_NE(changed(8, 44).find("at byte 44: a CPU_CHANGE record inside a window"), std::string::npos) << changed(8, 44);
+    EXPECT_NE(changed(0, 0).find("at byte 0: 0x2001f000 where a CPU_CHANGE record"), std::string::npos)
+        << changed(0, 0);
+    EXPECT_NE(changed(8, 28).find("at byte 28: a record of 16 bytes in the last 12 bytes"), std::string::npos)
+        << changed(8, 28);
+    EXPECT_NE(changed(8, 44).find("at byte 44: a CPU_CHANGE record inside a window"), std::string::npos)
+        << changed(8, 44);
     EXPECT_NE(changed(11, 1).find("at byte 8: a window of"), std::string::npos) << changed(11, 1);
     EXPECT_NE(changed(8, 30).find("at byte 28"), std::string::npos) << changed(8, 30);
     for (std::size_t size = 1; size < good.size(); ++size) {
         bool const between_windows = size == 44; // Only there can a file be cut and stay one.
-        EXPECT_EQ(refusal(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size))).empty(), between_windows) << size;
+        EXPECT_EQ(refusal(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size))).empty(),
+                  between_windows)
+            << size;
     }
 }
 
@@ -165,15 +176,19 @@ Bytes clean_trace()
 {
     using enum RunStateCode;
     constexpr std::uint64_t ms = 1'000'000;
-    std::vector<Record> const first{
-        change(1, runnable, running, 32767, 0), change(100, offline, blocked, 1, 0), change(ms, blocked, runnable, 1, 0),
-        change(ms + 10, running, runnable, 32767, 0), change(ms + 11, runnable, running, 1, 0),
-        change(4 * ms + 11, running, runnable, 1, 0), change(4 * ms + 12, runnable, running, 32767, 0),
-        change(9 * ms, running, offline, 32767, 0)};
+    std::vector<Record> const first{change(1, runnable, running, 32767, 0),
+                                    change(100, offline, blocked, 1, 0),
+                                    change(ms, blocked, runnable, 1, 0),
+                                    change(ms + 10, running, runnable, 32767, 0),
+                                    change(ms + 11, runnable, running, 1, 0),
+                                    change(4 * ms + 11, running, runnable, 1, 0),
+                                    change(4 * ms + 12, runnable, running, 32767, 0),
+                                    change(9 * ms, running, offline, 32767, 0)};
     std::vector<Record> const second{
-        change(2, runnable, running, 32767, 1), change(5 * ms, running, runnable, 32767, 1), change(5 * ms + 1, runnable, running, 1, 0),
-        change(6 * ms + 1, running, blocked, 1, 0), change(6 * ms + 2, runnable, running, 32767, 1),
-        change(8 * ms, blocked, offline, 1, 0), change(9 * ms + 1, running, offline, 32767, 1)};
+        change(2, runnable, running, 32767, 1),          change(5 * ms, running, runnable, 32767, 1),
+        change(5 * ms + 1, runnable, running, 1, 0),     change(6 * ms + 1, running, blocked, 1, 0),
+        change(6 * ms + 2, runnable, running, 32767, 1), change(8 * ms, blocked, offline, 1, 0),
+        change(9 * ms + 1, running, offline, 32767, 1)};
     return write_xentrace({{0, joined(first)}, {1, joined(second)}});
 }
 
@@ -184,10 +199,13 @@ TEST(Xentrace, TheRealXenalyzeReadsWhatWeWrite)
     std::filesystem::path const folder = std::filesystem::path{::testing::TempDir()} / "nv-xenalyze";
     std::filesystem::create_directories(folder);
     write_bytes(folder / "t.xentrace", clean_trace());
-    ProcessResult const result = run_process({.words = {"xenalyze", "--cpu-hz", "1G", "--summary", "t.xentrace"}, .folder = folder}, [](auto) {});
+    ProcessResult const result = run_process(
+        {.words = {"xenalyze", "--cpu-hz", "1G", "--summary", "t.xentrace"}, .folder = folder}, [](auto) {});
     EXPECT_EQ(result.status, 0) << result.errors;
     EXPECT_NE(result.output.find("|-- Domain 1 --|"), std::string::npos);
-    EXPECT_NE(result.output.find("running:       2  0.00s 2000000"), std::string::npos) << "two runs, 2 ms in the mean\n" << result.output;
+    EXPECT_NE(result.output.find("running:       2  0.00s 2000000"), std::string::npos)
+        << "two runs, 2 ms in the mean\n"
+        << result.output;
     EXPECT_EQ(result.errors.find("FATAL"), std::string::npos) << result.errors;
     EXPECT_EQ(result.errors.find("Strange"), std::string::npos) << result.errors;
     EXPECT_EQ(result.errors.find("skew"), std::string::npos) << result.errors;

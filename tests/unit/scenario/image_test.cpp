@@ -140,7 +140,8 @@ TEST(ScenarioImage, SaysWhatTheFileSaidOfDomains)
     EXPECT_EQ(ping.partner, VcpuIndex{1});
     EXPECT_EQ(ping.run_max.ns(), 50);
     WorkloadSpec const burst = ScenarioView::workload(view.vcpus(db)[2]);
-    EXPECT_EQ(burst.run_min.ns() * 1000 + burst.run_max.ns() * 100 + burst.block_min.ns() * 10 + burst.block_max.ns(), 1234);
+    EXPECT_EQ(burst.run_min.ns() * 1000 + burst.run_max.ns() * 100 + burst.block_min.ns() * 10 + burst.block_max.ns(),
+              1234);
     EXPECT_EQ(ScenarioView::workload(view.vcpus(other)[1]).period.ns(), 100);
     EXPECT_EQ(ScenarioView::workload(view.vcpus(other)[2]).guard.ns(), 10);
 }
@@ -149,9 +150,13 @@ TEST(ScenarioImage, LongMachinesHaveLongMasks)
 {
     std::string cpus;
     for (unsigned i = 0; i < 130; ++i)
-        cpus += (i == 0 ? "" : ",") + std::string{"{\"cpu\":"} + std::to_string(i) + ",\"node\":0,\"socket\":0,\"core\":" + std::to_string(i) + "}";
-    std::string const text = "{\"schema\":\"credit-scenario/2\",\"name\":\"long\",\"seed\":0,\"duration_ns\":1,\"machine\":{\"cpus\":[" + cpus +
-                             "]},\"domains\":[{\"id\":0,\"hard_affinity\":[63,64,129],\"vcpus\":[{\"initial_cpu\":129,\"workload\":{\"kind\":\"hog\"}}]}]}";
+        cpus += (i == 0 ? "" : ",") + std::string{"{\"cpu\":"} + std::to_string(i) +
+                ",\"node\":0,\"socket\":0,\"core\":" + std::to_string(i) + "}";
+    std::string const text =
+        "{\"schema\":\"credit-scenario/2\",\"name\":\"long\",\"seed\":0,\"duration_ns\":1,\"machine\":{\"cpus\":[" +
+        cpus +
+        "]},\"domains\":[{\"id\":0,\"hard_affinity\":[63,64,129],\"vcpus\":[{\"initial_cpu\":129,\"workload\":{"
+        "\"kind\":\"hog\"}}]}]}";
     Image const image = nv::pack(nv::parse_scenario(text, "long"));
     ScenarioView const view = *validate(image);
     EXPECT_EQ(view.hard_affinity(view.domains()[0], view.all_vcpus()[0]), mask_of({63, 64, 129}));
@@ -222,21 +227,29 @@ TEST(ScenarioImage, NamesFieldPlaceAndRange)
     EXPECT_EQ(said(0, U32{1}), "scenario image: header.magic at byte 0x0 is 1, allowed is 1129535048");
     EXPECT_EQ(said(4, U16{2}), "scenario image: header.version at byte 0x4 is 2, allowed is 1");
     EXPECT_NE(said(domain, U16{32'767}).find("domain[0].id"), std::string::npos);
-    EXPECT_NE(said(second, U16{7}).find("domain[1].id at byte 0x2e0 is 7, allowed is a number that no other"), std::string::npos);
-    EXPECT_NE(said(domain + offsetof(DomainRecord, hard_mask), U32{99}).find("a row of the mask table"), std::string::npos);
-    EXPECT_NE(said(domain + offsetof(DomainRecord, node_affinity), U64{8}).find("bits of nodes of this machine"), std::string::npos);
-    EXPECT_NE(said(domain + offsetof(DomainRecord, vcpu_count), U32{4}).find("domain[1].first_vcpu"), std::string::npos);
+    EXPECT_NE(said(second, U16{7}).find("domain[1].id at byte 0x2e0 is 7, allowed is a number that no other"),
+              std::string::npos);
+    EXPECT_NE(said(domain + offsetof(DomainRecord, hard_mask), U32{99}).find("a row of the mask table"),
+              std::string::npos);
+    EXPECT_NE(said(domain + offsetof(DomainRecord, node_affinity), U64{8}).find("bits of nodes of this machine"),
+              std::string::npos);
+    EXPECT_NE(said(domain + offsetof(DomainRecord, vcpu_count), U32{4}).find("domain[1].first_vcpu"),
+              std::string::npos);
     EXPECT_NE(said(domain + offsetof(DomainRecord, cap), U32{301}).find("allowed is 0 to 300"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, kind), U16{5}).find("vcpu[0].kind"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, partner), U16{0}).find("another vCPU of the domain"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, partner), U16{2}).find("whose partner is this one"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, has_token), U16{0}).find("exactly one"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, initial_pcpu), U16{4}).find("allowed is 0 to 3"), std::string::npos);
-    EXPECT_NE(said(vcpu + 2 * sizeof(VcpuRecord) + offsetof(VcpuRecord, run_min_ns), U64{3}).find("vcpu[2].run_max_ns"), std::string::npos);
-    EXPECT_NE(said(vcpu + 3 * sizeof(VcpuRecord) + offsetof(VcpuRecord, grid_ns), U64{3}).find("vcpu[3].grid_ns"), std::string::npos);
+    EXPECT_NE(said(vcpu + 2 * sizeof(VcpuRecord) + offsetof(VcpuRecord, run_min_ns), U64{3}).find("vcpu[2].run_max_ns"),
+              std::string::npos);
+    EXPECT_NE(said(vcpu + 3 * sizeof(VcpuRecord) + offsetof(VcpuRecord, grid_ns), U64{3}).find("vcpu[3].grid_ns"),
+              std::string::npos);
     EXPECT_NE(said(pcpus + offsetof(PcpuRecord, node), U16{3}).find("pcpu[0].node"), std::string::npos);
-    EXPECT_NE(said(pcpus + sizeof(PcpuRecord) + offsetof(PcpuRecord, node), U16{1}).find("pcpu[1].node"), std::string::npos);
-    EXPECT_NE(said(pcpus + 3 * sizeof(PcpuRecord) + offsetof(PcpuRecord, core), U16{3}).find("core numbers from 0"), std::string::npos);
+    EXPECT_NE(said(pcpus + sizeof(PcpuRecord) + offsetof(PcpuRecord, node), U16{1}).find("pcpu[1].node"),
+              std::string::npos);
+    EXPECT_NE(said(pcpus + 3 * sizeof(PcpuRecord) + offsetof(PcpuRecord, core), U16{3}).find("core numbers from 0"),
+              std::string::npos);
     EXPECT_NE(said(masks, U64{0}).find("at least one pCPU"), std::string::npos);
     EXPECT_NE(said(masks, U64{0x10}).find("pCPUs of this machine"), std::string::npos);
     EXPECT_NE(said(offsetof(Header, tables) + 4, U32{5}).find("header."), std::string::npos);
