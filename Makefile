@@ -26,7 +26,7 @@ KERNEL_FLAGS := $(COMMON) -Iarch/x86_64/include -O2 -ffreestanding -fno-exceptio
         -mno-red-zone -march=x86-64-v2 -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pic -no-pie \
         -mcmodel=kernel -fcf-protection=none -fno-omit-frame-pointer -fno-optimize-sibling-calls -ffunction-sections -fdata-sections
 KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=4096
-HOST_FLAGS := $(COMMON) $(GCC_WARN) -Iarch/host/include -DHV_DEBUG -pthread
+HOST_FLAGS := $(COMMON) $(GCC_WARN) -Iarch/host/include -pthread
 
 policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
 shared_src := $(sort $(wildcard arch/generic/*.cpp mm/*.cpp sched/*.cpp sched/*/*.cpp boot/acpi/*.cpp boot/scenario/*.cpp \
@@ -57,18 +57,23 @@ $(O)/kernel/%.S.o $(O)/kernel-debug/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CXX) -I. -g -MMD -MP -c $< -o $@
+# host: as fast as it gets, for nv. unit: with all assertions, to debug. asan, tsan: with all assertions and a sanitizer.
 $(O)/host/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(HOST_FLAGS) -O1 -c $< -o $@
+	$(Q)$(CXX) $(HOST_FLAGS) -O2 -c $< -o $@
+$(O)/unit/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -c $< -o $@
 $(O)/asan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(HOST_FLAGS) -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
+	$(Q)$(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
 $(O)/tsan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(HOST_FLAGS) -O1 -fsanitize=thread -c $< -o $@
+	$(Q)$(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=thread -c $< -o $@
 # Thread-safety analysis: clang reads every file of the kernel and generates nothing. (clang 14 takes a defaulted <=> for
 # a null pointer written as 0.)
 $(O)/tsa/%.cpp.o: %.cpp
@@ -92,7 +97,7 @@ $(eval $(call kernel_image,extra-policy,kernel,$(ktest_src) $(wildcard tests/pol
 $(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lfmt -o $@
-$(O)/unit-host: $(call objects,host,$(host_src) $(nv_lib_src) $(unit_src))
+$(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -o $@
 $(O)/unit-asan: $(call objects,asan,$(host_src) $(nv_lib_src) $(unit_src))
@@ -132,7 +137,7 @@ run: $(O)/numavisor.elf $(O)/nv
 	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare \
 	    tests/scenarios/two-nodes-noaff.json tests/scenarios/two-nodes-pinned.json tests/scenarios/two-nodes-nodeaff.json
 
-test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/unit-host $(O)/unit-asan $(O)/stress-tsan check
+test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/unit-asan $(O)/stress-tsan check
 	@scripts/run-tests $(O)
 
 check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call objects,kernel-debug,$(shared_src))

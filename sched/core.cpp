@@ -246,6 +246,21 @@ void Core::suspend_or_resume_tick(Pcpu& pcpu, bool resume, Instant now)
     pcpu.tick_suspended = !resume;
 }
 
+// Upstream's tasklet word: {enqueued} becomes {enqueued, scheduled}; what is left when the work is done is cleared here.
+bool Core::take_idle_work(Pcpu& pcpu)
+{
+    constexpr std::uint8_t enqueued{1}, scheduled{2};
+    // relaxed: set_idle_work tickles after its change, so a change that we miss now brings us here again.
+    if (pcpu.idle_work.load(std::memory_order_relaxed) == 0)
+        return false;
+    if ((pcpu.idle_work.load() & enqueued) != 0) {
+        pcpu.idle_work.fetch_or(scheduled);
+        return true;
+    }
+    pcpu.idle_work.fetch_and(static_cast<std::uint8_t>(~scheduled));
+    return false;
+}
+
 Switch Core::schedule(CpuId self, Instant now)
 {
     Pcpu& pcpu{pool_.pcpu(self)};
@@ -256,7 +271,7 @@ Switch Core::schedule(CpuId self, Instant now)
         suspend_or_resume_tick(pcpu, true, now);
     env.disarm(self, timer::slice);
 
-    Decision const decision{ops_.schedule(policy_, self, previous, now, false)};
+    Decision const decision{ops_.schedule(policy_, self, previous, now, take_idle_work(pcpu))};
     Vcpu& next{*decision.next};
     if (next.is_idle())
         suspend_or_resume_tick(pcpu, false, now);

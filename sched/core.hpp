@@ -23,7 +23,12 @@ struct Switch {
     Vcpu* next;
 };
 
-enum class CoreError : std::uint8_t { no_memory, empty_affinity, unknown_parameter };
+enum class CoreError : std::uint8_t {
+    no_memory,
+    empty_affinity, // no pCPU, or no node, would be left
+    last_pcpu,      // the pool would be empty
+    busy,           // not yet: the pCPU still runs something of its own; ask again
+};
 
 class Core {
 public:
@@ -42,6 +47,11 @@ public:
     // Make the pCPU's idle vCPU (number = pCPU) with memory on its node. Before pcpu_up; on any pCPU.
     [[nodiscard]] Result<Vcpu*, CoreError> make_idle_vcpu(CpuId cpu);
     void pcpu_up(CpuId self, Instant now);
+    // Takes `cpu` out of the pool and moves its vCPUs away; one that has no pCPU left may run anywhere from then on. Errors:
+    // last_pcpu; busy, to be asked again when `cpu` has rescheduled. After success `cpu` may stop, or come up again.
+    [[nodiscard]] Status<CoreError> pcpu_down(CpuId self, CpuId cpu, Instant now);
+    // Whether `cpu` has work that only its idle vCPU can do; while it has, it runs nothing else.
+    void set_idle_work(CpuId cpu, bool pending);
     // true if the timer was the core's or the policy's.
     bool timer(CpuId self, TimerId id, Instant now);
     [[nodiscard]] Switch schedule(CpuId self, Instant now);
@@ -88,6 +98,8 @@ private:
     bool becomes_runnable(CpuId self, Vcpu& vcpu, Instant now);
     void queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Instant now);
     void finish_migration(CpuId self, Vcpu& vcpu, Instant now);
+    [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now);
+    [[nodiscard]] static bool take_idle_work(Pcpu& pcpu);
     void update_node_affinity(Domain& domain);
     void spread_node_affinity(Domain& domain, Instant now);
     void trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now);

@@ -54,10 +54,70 @@ void Core::pcpu_up(CpuId self, Instant now)
         // Readers of a trace want to see a pCPU's idle vCPU arrive before anything else happens there.
         change_state(self, *pcpu.idle, RunState::running, now);
         pool_.tracer().ring(self).set_current(idle_domain_id.value(), self.value());
-        pool_.members_.set(self);
+        CpuMask members{pool_.members()};
+        members.set(self);
+        pool_.publish_members(members);
     }
     if (ops_.pcpu_joins != nullptr)
         ops_.pcpu_joins(policy_, self, now);
+}
+
+// Upstream: cpu_disable_scheduler. First nobody picks the pCPU any more; then its vCPUs are sent away, one by one; whoever
+// still runs there leaves when its context is saved, so the caller comes back until all have.
+Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
+{
+    CpuMask members{pool_.members()};
+    members.clear(cpu);
+    if (members.empty())
+        return fail(CoreError::last_pcpu);
+    pool_.publish_members(members);
+    bool somebody_left{false};
+    for (Domain& domain : domains_)
+        for (Vcpu& vcpu : domain.vcpus)
+            somebody_left |= !leave_pcpu(self, vcpu, cpu, now);
+    if (somebody_left)
+        return fail(CoreError::busy);
+    Pcpu& pcpu{pool_.pcpu(cpu)};
+    {
+        Guard guard{pcpu.lock, irqs_off};
+        if (pcpu.current != pcpu.idle)
+            return fail(CoreError::busy);
+        pool_.env().disarm(cpu, timer::slice);
+        change_state(self, *pcpu.idle, RunState::runnable, now);
+    }
+    if (ops_.pcpu_leaves != nullptr)
+        ops_.pcpu_leaves(policy_, self, cpu, now);
+    for (Domain& domain : domains_)
+        update_node_affinity(domain);
+    return done;
+}
+
+// false: it still belongs to the pCPU.
+bool Core::leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now)
+{
+    CpuId const owner{lock_processor(vcpu)};
+    // Nowhere left to go: its affinity is broken, all pCPUs will do.
+    if (vcpu.hard_affinity.test(cpu) && !vcpu.hard_affinity.intersects(pool_.members())) {
+        vcpu.hard_affinity = CpuMask::first_n(pool_.pcpu_limit());
+        if (ops_.affinity_changed != nullptr)
+            ops_.affinity_changed(policy_, vcpu, now);
+    }
+    if (owner == cpu)
+        mark_migrating(self, vcpu, now);
+    unlock_pair(owner, owner);
+    if (owner == cpu)
+        finish_migration(self, vcpu, now);
+    return vcpu.processor() != cpu;
+}
+
+void Core::set_idle_work(CpuId cpu, bool pending)
+{
+    constexpr std::uint8_t enqueued{1};
+    if (pending)
+        pool_.pcpu(cpu).idle_work.fetch_or(enqueued);
+    else
+        pool_.pcpu(cpu).idle_work.fetch_and(static_cast<std::uint8_t>(~enqueued));
+    pool_.env().tickle(cpu);
 }
 
 Result<Domain*, CoreError> Core::create_domain(DomainId id)

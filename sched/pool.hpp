@@ -1,8 +1,8 @@
 // A pool: the pCPUs that one policy instance schedules, and what the core keeps for each of them. The core owns it; a policy
 // is born with a reference to it. There is one pool so far, and every pCPU that is up is in it.
 //
-// Locking: each Pcpu has the run-queue lock; `members` changes only when a pCPU joins or leaves, under the lock of that pCPU.
-// Floor: sched.
+// Locking: each Pcpu has the run-queue lock. `members` is read without any: a change builds a fresh set and publishes it, so
+// that a reader sees the one before or the one after, whole. Floor: sched.
 #pragma once
 
 #include "arch/generic/mask.hpp"
@@ -13,6 +13,8 @@
 #include "sched/trace/tracer.hpp"
 #include "sched/vcpu.hpp"
 
+#include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 
@@ -37,6 +39,8 @@ struct alignas(64) Pcpu {
     Vcpu* idle{nullptr};
     void* policy_data{nullptr};
     bool tick_suspended{false}; // this pCPU's own
+    // Work that only the idle vCPU can do (upstream: tasklets): bit 0, there is some; bit 1, the idle vCPU was chosen for it.
+    std::atomic<std::uint8_t> idle_work{0};
 };
 
 class Pool {
@@ -49,7 +53,8 @@ public:
     [[nodiscard]] arch::Env& env() { return env_; }
     [[nodiscard]] trace::Tracer& tracer() { return tracer_; }
     [[nodiscard]] Topology const& topology() const { return env_.topology(); }
-    [[nodiscard]] CpuMask const& members() const { return members_; }
+    // acquire: pairs with publish_members. The reference stays good for the length of any hook.
+    [[nodiscard]] CpuMask const& members() const { return *members_.load(std::memory_order_acquire); }
     [[nodiscard]] unsigned pcpu_limit() const { return static_cast<unsigned>(pcpus_.size()); }
     [[nodiscard]] Pcpu& pcpu(CpuId cpu) { return *pcpus_[cpu.value()]; }
     [[nodiscard]] Pcpu const& pcpu(CpuId cpu) const { return *pcpus_[cpu.value()]; }
@@ -57,10 +62,21 @@ public:
 private:
     friend class Core;
 
+    // One change at a time: the machine serialises pCPUs that come and go. A reader would have to sleep through all versions
+    // but one to see its set change under it.
+    void publish_members(CpuMask const& members)
+    {
+        version_ = (version_ + 1) % versions_.size();
+        versions_[version_] = members;
+        members_.store(&versions_[version_], std::memory_order_release);
+    }
+
     arch::Env& env_;
     trace::Tracer& tracer_;
     std::span<Pcpu* const> pcpus_;
-    CpuMask members_;
+    std::array<CpuMask, 16> versions_;
+    std::size_t version_{0};
+    std::atomic<CpuMask const*> members_{versions_.data()};
 };
 
 } // namespace hv::sched

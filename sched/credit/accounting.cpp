@@ -29,6 +29,7 @@ void Credit::activate(CpuId self, CreditVcpu& vcpu, Instant now)
     if (!vcpu.is_active()) {
         domain.active.push_front(vcpu);
         ++domain.active_count;
+        ++count(self).acct_vcpu_active;
         weight_ += domain.weight;
         if (!domain.is_linked())
             active_.push_front(domain);
@@ -42,6 +43,7 @@ void Credit::deactivate(CpuId self, CreditVcpu& vcpu, Instant now)
     CreditDomain& domain{data(vcpu.vcpu.domain)};
     domain.active.erase(vcpu);
     --domain.active_count;
+    ++count(self).acct_vcpu_idle;
     weight_ -= domain.weight;
     if (domain.active_count == 0)
         active_.erase(domain);
@@ -79,6 +81,7 @@ std::int64_t Credit::share_of(CreditDomain& domain, Period& period)
     if (period.weight_left != 0)
         period.total += ceil_div((fair - peak) * period.weight, period.weight_left);
     if (period.wanted) {
+        ++at(master_).counters.acct_reorder;
         active_.erase(domain);
         active_.push_front(domain);
     }
@@ -92,17 +95,22 @@ void Credit::account_vcpu(CpuId self, CreditVcpu& vcpu, std::int64_t earned, std
     std::int64_t credit{vcpu.credit.fetch_add(more, std::memory_order_relaxed) + more};
     if (credit < 0) {
         vcpu.set_prio(Prio::over);
-        if (data(vcpu.vcpu.domain).cap != 0 && credit < -park_below && !vcpu.set(Flag::parked))
+        if (data(vcpu.vcpu.domain).cap != 0 && credit < -park_below && !vcpu.set(Flag::parked)) {
+            ++count(self).vcpu_park;
             parking.park(vcpu.vcpu);
+        }
         if (credit < -period.credits_per_vcpu) {
             credit = -period.credits_per_vcpu;
+            ++count(self).acct_min_credit;
             vcpu.credit.store(static_cast<std::int32_t>(credit), std::memory_order_relaxed);
         }
     } else {
         vcpu.set_prio(Prio::under);
         // PARKED goes before the unpause, so the wake boosts the vCPU: upstream's, mended there in 2019.
-        if (vcpu.clear(Flag::parked))
+        if (vcpu.clear(Flag::parked)) {
+            ++count(self).vcpu_unpark;
             parking.unpark(vcpu.vcpu);
+        }
         if (credit > period.credits_per_vcpu) {
             deactivate(self, vcpu, now);
             credit /= 2; // a little ahead next time
@@ -116,13 +124,17 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
 {
     {
         Guard guard{private_lock_, irqs_off};
+        Counters& counters{count(self)};
+        ++counters.acct_run;
         if (weight_ == 0) {
+            ++counters.acct_no_work;
             credit_balance_ = 0;
             pool_.env().arm(self, timer::accounting, now + params_.tslice);
             return;
         }
-        Period period{.weight = weight_, .balance = credit_balance_, .credits_per_vcpu = params_.credits_per_tslice(),
+        Period period{.weight = weight_, .balance = credit_balance_, .credits_per_vcpu = credits_per_tslice_,
                       .total = credit_ + (credit_balance_ < 0 ? -credit_balance_ : 0), .weight_left = weight_};
+        counters.acct_balance += credit_balance_ < 0 ? 1 : 0;
         for (auto next_domain = active_.begin(); next_domain != active_.end();) {
             CreditDomain& domain{*next_domain++}; // It may move to the front or leave the list.
             std::int64_t const count{domain.active_count};
@@ -154,7 +166,7 @@ bool Credit::is_consistent() const noexcept HV_NO_THREAD_SAFETY_ANALYSIS
             return false;
         weight += count * domain.weight;
     }
-    if (weight != weight_ || credit_ != cpus_.count() * params_.credits_per_tslice())
+    if (weight != weight_ || credit_ != cpus_.count() * credits_per_tslice_)
         return false;
     for (CpuId const cpu : pool_.members()) {
         auto const& mine = *static_cast<CreditPcpu const*>(pool_.pcpu(cpu).policy_data);

@@ -9,6 +9,9 @@ CreditVcpu& Credit::balance(CpuId self, CreditVcpu& best_here, bool& migrated, I
     CreditPcpu& mine{at(self)};
     mine.pcpu.lock.assert_held();
     Topology const& topology{pool_.topology()};
+    ++(best_here.prio() == Prio::idle   ? mine.counters.load_balance_idle
+       : best_here.prio() == Prio::over ? mine.counters.load_balance_over
+                                        : mine.counters.load_balance_other);
     if (pool_.members().test(self)) {
         NodeId const own{topology.node_of(self)};
         // First all nodes for vCPUs that would rather be here, then all nodes for any: upstream's order, by node number.
@@ -35,12 +38,15 @@ CreditVcpu* Credit::steal_from_node(CpuId self, NodeId node, Prio floor, Balance
     busy.clear(self);
     for (CpuId const peer : busy) {
         CreditPcpu& victim{at(peer)};
-        if (!victim.pcpu.lock.try_lock())
+        if (!victim.pcpu.lock.try_lock()) {
+            ++count(self).steal_trylock_failed;
             continue; // Never wait: two thieves would wait for each other.
+        }
         CreditVcpu* const stolen{pool_.members().test(peer) ? steal(self, victim, floor, step, now) : nullptr};
         victim.pcpu.lock.unlock();
         if (stolen != nullptr)
             return stolen;
+        ++count(self).steal_peer_idle; // upstream counts here whenever nothing is found
     }
     return nullptr;
 }
@@ -59,12 +65,15 @@ CreditVcpu* Credit::steal(CpuId self, CreditPcpu& victim, Prio floor, BalanceSte
             continue;
         if (step == BalanceStep::soft && !candidate.useful_preference)
             continue;
-        if (now - vcpu.last_run_time < params_.migration_delay)
+        if (now - vcpu.last_run_time < params_.migration_delay) {
+            ++count(self).vcpu_hot;
             continue;
+        }
         if (!step_mask(vcpu, step).test(self))
             continue;
         pool_.tracer().emit(self, now, trace::Event::stolen_vcpu, victim.pcpu.id.value(), vcpu.domain.id.value(),
                             vcpu.index.value());
+        ++count(self).migrate_queued;
         victim.queue.remove(candidate);
         vcpu.set_processor(self);
         return &candidate;

@@ -18,6 +18,7 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
 {
     CreditPcpu& mine{at(self)};
     mine.pcpu.lock.assert_held();
+    ++mine.counters.schedule;
     CreditVcpu& outgoing{data(current)};
     if (current.is_idle()) {
         outgoing.set_prio(Prio::idle); // it may have run boosted, for tasklets
@@ -31,6 +32,7 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
     bool const runnable{current.is_runnable()};
     if (!force_idle && runnable && !current.is_idle() && ran < params_.ratelimit) {
         outgoing.start_ns += now.ns();
+        ++mine.counters.delay_ms;
         pool_.tracer().emit(self, now, trace::Event::ratelimit, current.packed(), ran.ns());
         return {.next = &current, .slice = params_.ratelimit};
     }
@@ -53,7 +55,7 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
         next = &balance(self, *next, migrated, now);
 
     bool const idles{next->prio() == Prio::idle};
-    if (idlers_.test(self) != idles)
+    if (idlers_.test(self) != idles && pool_.members().test(self)) // One that is leaving must not look idle.
         idles ? idlers_.set(self) : idlers_.clear(self);
     if (next->vcpu.is_idle())
         return {.next = &next->vcpu, .slice = std::nullopt};
@@ -71,6 +73,7 @@ WakeDecision Credit::wake(CpuId self, Vcpu& vcpu, Instant now) noexcept
     }
     if (woken.prio() == Prio::under && !woken.has(Flag::parked)) {
         woken.set_prio(Prio::boost);
+        ++count(self).vcpu_boost;
         pool_.tracer().emit(self, now, trace::Event::boost_start, vcpu.domain.id.value(), vcpu.index.value());
     }
     // Always its old pCPU: upstream never places a waking vCPU elsewhere, however well another would do.
@@ -115,16 +118,17 @@ bool Credit::tick(CpuId self, Vcpu& current, Instant now) noexcept
         } else {
             Guard guard{mine.pcpu.lock, irqs_off};
             wants_away = pick(self, current, false, now) != self;
+            mine.counters.migrate_running += wants_away ? 1 : 0;
         }
     }
     sort_if_stale(mine);
-    pool_.env().arm(self, timer::tick, now + params_.tick_period());
+    pool_.env().arm(self, timer::tick, now + tick_period_);
     return wants_away;
 }
 
 void Credit::tick_resumes(CpuId self, Instant now) noexcept
 {
-    pool_.env().arm(self, timer::tick, now.next_multiple(params_.tick_period()));
+    pool_.env().arm(self, timer::tick, now.next_multiple(tick_period_));
 }
 
 void Credit::sort_if_stale(CreditPcpu& pcpu)
@@ -143,7 +147,11 @@ void Credit::pcpu_joins(CpuId cpu, Instant now) noexcept
     Guard guard{private_lock_, irqs_off};
     bool const first{cpus_.empty()};
     cpus_.set(cpu);
-    credit_ += params_.credits_per_tslice();
+    if (credits_per_tslice_ == 0) {
+        credits_per_tslice_ = params_.credits_per_tslice();
+        tick_period_ = params_.tick_period();
+    }
+    credit_ += credits_per_tslice_;
     if (first) {
         master_ = cpu;
         pool_.env().arm(cpu, timer::accounting, now + params_.tslice);
@@ -152,7 +160,7 @@ void Credit::pcpu_joins(CpuId cpu, Instant now) noexcept
     mine.sorted_epoch = sort_epoch_.load(std::memory_order_relaxed);
     mine.idle_bias = CpuId{static_cast<CpuId::Rep>(pool_.pcpu_limit() - 1)};
     idlers_.set(cpu);
-    pool_.env().arm(cpu, timer::tick, now + params_.tick_period());
+    pool_.env().arm(cpu, timer::tick, now + tick_period_);
 }
 
 void Credit::pcpu_leaves(CpuId, CpuId cpu, Instant now) noexcept
@@ -160,7 +168,7 @@ void Credit::pcpu_leaves(CpuId, CpuId cpu, Instant now) noexcept
     Guard guard{private_lock_, irqs_off};
     cpus_.clear(cpu);
     idlers_.clear(cpu);
-    credit_ -= params_.credits_per_tslice();
+    credit_ -= credits_per_tslice_;
     pool_.env().disarm(cpu, timer::tick);
     if (cpu != master_)
         return;
@@ -191,8 +199,6 @@ Status<ParamError> Credit::set_param(std::string_view key, std::int64_t value) n
     if (key == "tslice_ms") {
         if (value < 1 || value > 1000 || Duration::from_ms(value) < params_.ratelimit)
             return fail(ParamError{"tslice_ms is 1 to 1000 and not below ratelimit_us"});
-        if (!cpus_.empty())
-            return fail(ParamError{"tslice_ms cannot change any more once pCPUs are up"});
         params_.tslice = Duration::from_ms(value);
     } else if (key == "ratelimit_us") {
         if (value != 0 && (value < 100 || value > 500'000 || Duration::from_us(value) > params_.tslice))
@@ -221,6 +227,18 @@ void Credit::describe(Sink& sink) const noexcept
     print(sink, "tslice {} ms, ratelimit {} us, migration delay {} us, tickle one idle: {}\n",
           params_.tslice.ns() / 1'000'000, params_.ratelimit.ns() / 1'000, params_.migration_delay.ns() / 1'000,
           params_.tickle_one_idle);
+    Counters all;
+    for (CpuId const cpu : pool_.members()) {
+        Counters const& one{static_cast<CreditPcpu const*>(pool_.pcpu(cpu).policy_data)->counters};
+        all.schedule += one.schedule;
+        all.migrate_queued += one.migrate_queued;
+        all.migrate_running += one.migrate_running;
+        all.migrate_kicked_away += one.migrate_kicked_away;
+        all.vcpu_boost += one.vcpu_boost;
+        all.vcpu_park += one.vcpu_park;
+    }
+    print(sink, "decisions {}, stolen {}, moved by ticks {}, kicked away {}, boosted {}, parked {}\n", all.schedule,
+          all.migrate_queued, all.migrate_running, all.migrate_kicked_away, all.vcpu_boost, all.vcpu_park);
 }
 
 } // namespace hv::sched::credit

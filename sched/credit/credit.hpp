@@ -49,6 +49,7 @@ private:
 
     static CreditVcpu& data(Vcpu& vcpu) { return *static_cast<CreditVcpu*>(vcpu.policy_data); }
     static CreditDomain& data(Domain& domain) { return *static_cast<CreditDomain*>(domain.policy_data); }
+    Counters& count(CpuId self) { return at(self).counters; }
     CreditPcpu& at(CpuId cpu) { return *static_cast<CreditPcpu*>(pool_.pcpu(cpu).policy_data); }
 
     static void burn(CreditVcpu& vcpu, Instant now);
@@ -72,6 +73,10 @@ private:
 
     Pool& pool_;
     Params params_;
+    // Worked out when the first pCPU joins and kept, also when the slice is changed later: upstream 4.3 did not work them out
+    // anew (mended in 4.4), so shares and caps scale wrongly then.
+    std::int64_t credits_per_tslice_{0};
+    Duration tick_period_;
     AtomicCpuMask idlers_; // pCPUs that run idle and may be tickled
     std::atomic<std::uint32_t> sort_epoch_{0};
 

@@ -30,6 +30,17 @@ struct Params {
     }
 };
 
+// Upstream's statistics, a set a pCPU, counted by the pCPU that does the thing.
+struct Counters {
+    std::uint64_t schedule{0}, delay_ms{0};
+    std::uint64_t acct_run{0}, acct_no_work{0}, acct_balance{0}, acct_reorder{0}, acct_min_credit{0};
+    std::uint64_t acct_vcpu_active{0}, acct_vcpu_idle{0}, vcpu_park{0}, vcpu_unpark{0}, vcpu_boost{0};
+    std::uint64_t tickle_idlers_none{0}, tickle_idlers_some{0};
+    std::uint64_t load_balance_idle{0}, load_balance_over{0}, load_balance_other{0};
+    std::uint64_t steal_trylock_failed{0}, steal_peer_idle{0}, vcpu_hot{0};
+    std::uint64_t migrate_queued{0}, migrate_running{0}, migrate_kicked_away{0};
+};
+
 struct ActiveVcpuTag;
 struct ActiveDomainTag;
 struct CreditDomain;
@@ -88,6 +99,7 @@ struct CreditPcpu {
     std::uint32_t sorted_epoch{0}; // this pCPU's own
     CpuId idle_bias{};             // where the last pick of an idle neighbour ended; run-queue lock
     CpuId last_tickled{};          // rotor of the wakes that this pCPU carries out
+    Counters counters;             // this pCPU's own
 };
 
 // Charging run time. Credits are whole; what is left over is kept, so that the sum over any number of short runs is exact to
