@@ -13,6 +13,7 @@ unsigned rounds() { return arch::pcpu_count() < 64 ? 64 / arch::pcpu_count() : 1
 struct Shared {
     TicketLock lock{LockKey{1, 0}};
     unsigned volatile counter{0}; // Not atomic: only the lock stands between it and lost updates.
+    std::atomic<unsigned> arrived{0};
     std::atomic<unsigned> inside{0};
     std::atomic<unsigned> crowds{0};
 };
@@ -21,12 +22,18 @@ void count_up(void* argument)
 {
     Shared& shared{*static_cast<Shared*>(argument)};
     unsigned const count{rounds()};
+    // Together, or the first is done before the last begins and nothing is tested.
+    shared.arrived.fetch_add(1);
+    while (shared.arrived.load() < arch::pcpu_count())
+        arch::relax();
     for (unsigned i = 0; i < count; ++i) {
         Guard const guard{shared.lock, irqs_off};
         if (shared.inside.fetch_add(1) != 0)
             shared.crowds.fetch_add(1);
         unsigned const before{shared.counter};
-        arch::relax(); // Under the instruction counter, the only place where others get their turn.
+        // Under the instruction counter, the only place where others get their turn.
+        for (unsigned pause = 0; pause < 400; ++pause)
+            arch::relax();
         shared.counter = before + 1;
         shared.inside.fetch_sub(1);
     }

@@ -5,7 +5,11 @@
 namespace hv::test {
 namespace {
 
-void innermost() { HV_ASSERT(!"sabotage_panic was asked for"); }
+void innermost()
+{
+    bool volatile sabotage_panic_was_asked_for{true};
+    HV_ASSERT(!sabotage_panic_was_asked_for);
+}
 void middle() { innermost(); }
 
 } // namespace
