@@ -142,6 +142,20 @@ TEST(Multiboot1, DamagedRegionsAreRefused)
     EXPECT_NE(with_map(many).find("more than 128 regions"), std::string::npos);
 }
 
+// So that everybody may compute base + length.
+TEST(Multiboot1, ARegionUpToTheLastByteOfTheAddressSpaceLosesIt)
+{
+    FakeMemory memory{qemu_memory()};
+    ByteWriter map;
+    region1(map, 0xffff'ffff'ffff'f000, 0x1000, 2);
+    memory.put(0x9000, map.bytes);
+    memory.put(0x9500, ByteWriter{memory.at(0x9500)}.patch_u32(44, 24).bytes);
+    BootInfo out;
+    ASSERT_TRUE(parse_multiboot(multiboot1_magic, PhysAddr{0x9500}, memory.view(), out));
+    ASSERT_EQ(out.regions.size(), 1u);
+    EXPECT_EQ(out.regions[0].length, 0xfffu);
+}
+
 TEST(Multiboot1, RegionsOfUnknownKindAreReserved)
 {
     FakeMemory memory{qemu_memory()};
