@@ -12,7 +12,8 @@ void Feed::event(Instant when, std::uint16_t pcpu, std::uint32_t number, std::sp
 {
     if (number == static_cast<std::uint32_t>(Event::lost_records) && !words.empty())
         lost_ += words[0];
-    if (number == static_cast<std::uint32_t>(Event::phase_end) || number == static_cast<std::uint32_t>(Event::event_missed)) {
+    if (number == static_cast<std::uint32_t>(Event::phase_end) ||
+        number == static_cast<std::uint32_t>(Event::event_missed)) {
         guest_event(when, number, words);
         return;
     }
@@ -37,7 +38,8 @@ void Feed::guest_event(Instant when, std::uint32_t number, std::span<std::uint32
 {
     if (words.empty())
         return;
-    std::optional<std::size_t> const index = collector_.find(static_cast<std::uint16_t>(words[0] >> 16), static_cast<std::uint16_t>(words[0]));
+    std::optional<std::size_t> const index =
+        collector_.find(static_cast<std::uint16_t>(words[0] >> 16), static_cast<std::uint16_t>(words[0]));
     if (!index)
         return;
     if (number == static_cast<std::uint32_t>(Event::event_missed)) {

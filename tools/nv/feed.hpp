@@ -1,5 +1,5 @@
-// From trace events to the Collector: which records are scheduling decisions, and of which vCPU. The simulator feeds the same
-// events as they happen; for files there is measure(). Host only. Floor: tools.
+// From trace events to the Collector: which records are scheduling decisions, and of which vCPU. The simulator feeds
+// the same events as they happen; for files there is measure(). Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/metrics.hpp"
@@ -19,7 +19,7 @@ public:
     // An event at `when` since the start of the scenario. Events that say nothing of run states are passed over.
     void event(Instant when, std::uint16_t pcpu, std::uint32_t number, std::span<std::uint32_t const> words);
 
-    [[nodiscard]] std::uint64_t lost() const { return lost_; }       // records that the producer had to drop
+    [[nodiscard]] std::uint64_t lost() const { return lost_; }           // records that the producer had to drop
     [[nodiscard]] std::uint64_t strangers() const { return strangers_; } // run states of vCPUs not in the scenario
 
 private:

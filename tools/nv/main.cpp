@@ -22,7 +22,9 @@ void add_overrides(CLI::App& command, Overrides& overrides)
 {
     command.add_option("--seed", overrides.seed, "Seed of the workloads, instead of the scenario's");
     command.add_option("--policy", overrides.policy, "Scheduling policy, instead of the scenario's");
-    command.add_option("--set", overrides.settings, "KEY=VALUE: sched.tslice_ms and the like, else a parameter of the policy; may be repeated")
+    command
+        .add_option("--set", overrides.settings,
+                    "KEY=VALUE: sched.tslice_ms and the like, else a parameter of the policy; may be repeated")
         ->take_all()
         ->allow_extra_args(false);
 }
@@ -34,7 +36,8 @@ struct PackOptions {
 
 void add_pack(CLI::App& app, PackOptions& options)
 {
-    CLI::App& command = *app.add_subcommand("pack", "Turn a scenario into the image that the kernel takes as its module");
+    CLI::App& command =
+        *app.add_subcommand("pack", "Turn a scenario into the image that the kernel takes as its module");
     command.add_option("SCENARIO", options.scenario, "Scenario file, see docs/scenario-format.md")->required();
     command.add_option("-o,--output", options.output, "Image to write")->required();
     add_overrides(command, options.overrides);
@@ -51,22 +54,34 @@ struct RunArguments {
 
 void add_run(CLI::App& app, RunArguments& arguments)
 {
-    CLI::App& command = *app.add_subcommand("run", "Boot scenarios under QEMU, show their consoles, keep traces and figures");
+    CLI::App& command =
+        *app.add_subcommand("run", "Boot scenarios under QEMU, show their consoles, keep traces and figures");
     command.add_option("SCENARIO", arguments.scenarios, "Scenario files, run one after the other")->required();
     command.add_option("--kernel", arguments.kernel, "Kernel image")->capture_default_str();
-    command.add_option("--out", arguments.out, "Where each run's folder SCENARIO-POLICY-SEED goes")->capture_default_str();
+    command.add_option("--out", arguments.out, "Where each run's folder SCENARIO-POLICY-SEED goes")
+        ->capture_default_str();
     add_overrides(command, arguments.options.overrides);
-    command.add_option("--selftest", arguments.selftest, "Also run the kernel's self-tests, or with =PATTERN some of them")->expected(0, 1);
+    command
+        .add_option("--selftest", arguments.selftest, "Also run the kernel's self-tests, or with =PATTERN some of them")
+        ->expected(0, 1);
     command.add_option("--append", arguments.options.qemu.append, "More for the kernel's command line");
-    command.add_flag("--machine-only", arguments.options.qemu.machine_only, "Boot the scenario's machine without the scenario");
+    command.add_flag("--machine-only", arguments.options.qemu.machine_only,
+                     "Boot the scenario's machine without the scenario");
     command.add_flag("--live", arguments.options.qemu.live, "Real time and threads: for races, never for figures");
-    command.add_option("--timeout", arguments.timeout, "Seconds that one run may take in all; 0: any")->capture_default_str();
-    command.add_option("--silence", arguments.silence, "Seconds without a sign of life after which a run is a hang; 0: any")->capture_default_str();
+    command.add_option("--timeout", arguments.timeout, "Seconds that one run may take in all; 0: any")
+        ->capture_default_str();
+    command
+        .add_option("--silence", arguments.silence,
+                    "Seconds without a sign of life after which a run is a hang; 0: any")
+        ->capture_default_str();
     command.add_flag("--compare", arguments.options.compare, "After all runs, one table");
-    command.add_flag("--json", arguments.options.json, "Figures as a JSON list on stdout, instead of consoles and table");
-    command.add_option("--cpu", arguments.options.cpu, "Host CPU to bind QEMU to (default: the first that is allowed; with --live: any)");
+    command.add_flag("--json", arguments.options.json,
+                     "Figures as a JSON list on stdout, instead of consoles and table");
+    command.add_option("--cpu", arguments.options.cpu,
+                       "Host CPU to bind QEMU to (default: the first that is allowed; with --live: any)");
     command.add_option("--qemu", arguments.options.qemu.program, "QEMU to use")->capture_default_str();
-    command.footer(std::string{"Leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}.\n"} + exit_codes);
+    command.footer(std::string{"Leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}.\n"} +
+                   exit_codes);
 }
 
 struct SimArguments {
@@ -80,9 +95,13 @@ void add_sim(CLI::App& app, SimArguments& arguments)
     CLI::App& command = *app.add_subcommand("sim", "Run scenarios on the simulated machine and print their figures");
     command.add_option("SCENARIO", arguments.scenarios, "Scenario files; they run side by side")->required();
     add_overrides(command, arguments.options.overrides);
-    command.add_option("--seeds", arguments.options.seeds, "Several seeds, separated by commas: each scenario with each of them")->delimiter(',');
+    command
+        .add_option("--seeds", arguments.options.seeds,
+                    "Several seeds, separated by commas: each scenario with each of them")
+        ->delimiter(',');
     command.add_flag("--json", arguments.options.json, "Figures as a JSON list, one object a scenario and seed");
-    command.add_flag("--decisions", arguments.options.decisions, "Instead of figures each switch: time in ns, pCPU, outgoing, incoming");
+    command.add_flag("--decisions", arguments.options.decisions,
+                     "Instead of figures each switch: time in ns, pCPU, outgoing, incoming");
     command.add_option("--trace", arguments.trace, "Also write the trace as an xentrace file");
     command.add_option("--out", arguments.out, "Also leave OUT/NAME/{metrics.json, trace.xentrace}");
     command.add_option("--jobs", arguments.options.jobs, "Simulations at a time (default: one a host CPU)");

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <functional>
+#include <numeric>
 #include <random>
 
 namespace hv::nv {
@@ -195,6 +196,9 @@ TEST(Metrics, PercentilesAreNearestRank)
     EXPECT_EQ(three.p50, 6);
     EXPECT_EQ(three.p95, 7);
     EXPECT_EQ(Latency::of({4}).p99, 4);
+    std::vector<std::int64_t> thirteen(13);
+    std::iota(thirteen.begin(), thirteen.end(), 1);
+    EXPECT_EQ(Latency::of(thirteen).p95, 13) << "rank 12.35 is rounded up";
     EXPECT_EQ(Latency::of({}).count, 0u);
 }
 

@@ -125,6 +125,23 @@ TEST(Xentrace, MergesPcpusByStampOverWindowsThatAreNotAligned)
     }
 }
 
+TEST(Xentrace, EqualStampsComeInTheOrderOfPcpus)
+{
+    Bytes const one = joined({record(0x21002, 5, {0})});
+    std::vector<Record> const records = all(write_xentrace({{2, one}, {0, one}, {1, one}}));
+    ASSERT_EQ(records.size(), 3u);
+    for (std::uint32_t i = 0; i < 3; ++i)
+        EXPECT_EQ(records[i].pcpu, i);
+}
+
+TEST(Xentrace, NoWindowIsLongerThanAsked)
+{
+    std::vector<Record> const ten(10, record(0x21002, 1, {0})); // 16 bytes each
+    // 10 records in windows of two and a bit: five windows, one a pass.
+    EXPECT_EQ(write_xentrace({{0, joined(ten)}}, 47).size(), 10 * 16u + 5 * 12u);
+    EXPECT_EQ(write_xentrace({{0, joined(ten)}}, 48).size(), 10 * 16u + 4 * 12u);
+}
+
 TEST(Xentrace, EveryPcpuIsInTheFirstPassInAscendingOrder)
 {
     Bytes const one = joined({record(0x21002, 1, {0})});

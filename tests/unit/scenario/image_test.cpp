@@ -255,6 +255,23 @@ TEST(ScenarioImage, NamesFieldPlaceAndRange)
     EXPECT_NE(said(offsetof(Header, tables) + 4, U32{5}).find("header."), std::string::npos);
 }
 
+TEST(ScenarioImage, PingPongPartnersNameEachOther)
+{
+    std::string vcpus;
+    for (unsigned i = 0; i < 4; ++i)
+        vcpus += (i == 0 ? "" : ",") +
+                 std::string{"{\"initial_cpu\":0,\"workload\":{\"kind\":\"pingpong\",\"run_ns\":1,"} +
+                 "\"partner\":" + std::to_string(i ^ 1u) + ",\"token\":" + (i % 2 == 0 ? "true" : "false") + "}}";
+    Image image = nv::pack(nv::parse_scenario(
+        "{\"schema\":\"credit-scenario/2\",\"name\":\"p\",\"seed\":0,\"duration_ns\":1,\"machine\":{\"cpus\":["
+        "{\"cpu\":0,\"node\":0,\"socket\":0,\"core\":0}]},\"domains\":[{\"id\":0,\"vcpus\":[" +
+            vcpus + "]}]}",
+        "p"));
+    EXPECT_EQ(refusal(image), "");
+    poke(image, table(image, Table::vcpus).offset + offsetof(VcpuRecord, partner), std::uint16_t{3});
+    EXPECT_NE(refusal(image).find("vcpu[0].partner"), std::string::npos) << refusal(image);
+}
+
 TEST(ScenarioImage, FitsAMachineThatHasItsPcpusOnTheSameNodes)
 {
     Image const image = full_image();
