@@ -72,7 +72,8 @@ void log_banner(Kernel const& k)
     arch::log("numavisor {}, loaded by {}", version, k.info.loader.empty() ? std::string_view{"?"} : k.info.loader);
     arch::log("command line: {}", k.info.command_line);
     if (k.info.module)
-        arch::log("scenario: {} bytes at {:x}", k.info.module->end.value() - k.info.module->start.value(), k.info.module->start);
+        arch::log("scenario: {} bytes at {:x}", k.info.module->end.value() - k.info.module->start.value(),
+                  k.info.module->start);
 }
 
 void log_machine(Kernel const& k)

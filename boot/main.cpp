@@ -1,5 +1,5 @@
-// The kernel's composition root: start.S calls kernel_main, which brings the machine up step by step, runs what it was asked
-// to run and exits.
+// The kernel's composition root: start.S calls kernel_main, which brings the machine up step by step, runs what it was
+// asked to run and exits.
 #include "arch/x86_64/clock.hpp"
 #include "arch/x86_64/console.hpp"
 #include "arch/x86_64/context.hpp"

@@ -1,5 +1,5 @@
-// The end of a boot that cannot go on because of its input: one line that names the thing, the place and the fix, then the
-// exit status for it. Floor: boot.
+// The end of a boot that cannot go on because of its input: one line that names the thing, the place and the fix, then
+// the exit status for it. Floor: boot.
 #pragma once
 
 #include "arch/x86_64/console.hpp"

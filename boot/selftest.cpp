@@ -17,7 +17,10 @@ namespace {
 
 std::span<Selftest const* const> all_selftests() { return {__start_hv_selftests, __stop_hv_selftests}; }
 
-bool is_chosen(Selftest const& test, std::string_view pattern) { return test.name.find(pattern) != std::string_view::npos; }
+bool is_chosen(Selftest const& test, std::string_view pattern)
+{
+    return test.name.find(pattern) != std::string_view::npos;
+}
 
 // The chosen test with the lowest name above `last`: the order of the linker's table depends on the build.
 Selftest const* next_selftest(Selftest const* last, std::string_view pattern)
@@ -48,7 +51,9 @@ arch::ExitCode run_selftests(std::string_view pattern)
     for (Selftest const* test = next_selftest(nullptr, pattern); test != nullptr; test = next_selftest(test, pattern))
         ++chosen;
     if (chosen == 0)
-        refuse("option selftest={}: no self-test of this image has that in its name; give a part of one, or selftest alone", pattern);
+        refuse("option selftest={}: no self-test of this image has that in its name; give a part of one, or selftest "
+               "alone",
+               pattern);
     arch::say("KTAP version 1");
     arch::say("1..{}", chosen);
     unsigned number{0}, failed{0}, skipped{0};

@@ -1,7 +1,7 @@
 // Self-tests of the running kernel: HV_SELFTEST(name) { ... HV_CHECK(condition); ... } anywhere in the image.
 //
-// The option `selftest` runs all of them, `selftest=TEXT` those whose name contains TEXT, in order of their names, on the
-// boot pCPU with interrupts on, and reports in KTAP on the console. The linker collects them. Floor: boot.
+// The option `selftest` runs all of them, `selftest=TEXT` those whose name contains TEXT, in order of their names, on
+// the boot pCPU with interrupts on, and reports in KTAP on the console. The linker collects them. Floor: boot.
 #pragma once
 
 #include "arch/x86_64/exit.hpp"

@@ -40,8 +40,8 @@ void init_early_allocator(Kernel& k)
         refuse_because(built.error());
 }
 
-// The direct map: RAM, and what firmware left below 4 GiB (its tables may lie in reserved memory). Holes of the address space
-// that the memory map calls reserved further up are no memory.
+// The direct map: RAM, and what firmware left below 4 GiB (its tables may lie in reserved memory). Holes of the address
+// space that the memory map calls reserved further up are no memory.
 bool belongs_into_direct_map(MemoryRegion const& region)
 {
     switch (region.kind) {

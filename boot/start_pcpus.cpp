@@ -33,7 +33,8 @@ std::span<T> make_array(Kernel const& k, std::size_t count)
 
 unsigned order_of_bytes(std::size_t bytes)
 {
-    return static_cast<unsigned>(std::countr_zero(std::bit_ceil(bytes > arch::page_size ? bytes : arch::page_size) / arch::page_size));
+    return static_cast<unsigned>(
+        std::countr_zero(std::bit_ceil(bytes > arch::page_size ? bytes : arch::page_size) / arch::page_size));
 }
 
 std::uint64_t stack_for(NodeId node, CpuId cpu)
@@ -51,7 +52,8 @@ std::span<std::byte> trace_ring_for(Kernel const& k, NodeId node, CpuId cpu)
         return {};
     std::optional<PhysAddr> const pages{arch::allocate_pages(node, order_of_bytes(bytes))};
     if (!pages) {
-        arch::say("warning: pCPU {}: no memory for a trace ring of {} KiB, it has none; give trace=KIB less", cpu, k.options.trace_kib);
+        arch::say("warning: pCPU {}: no memory for a trace ring of {} KiB, it has none; give trace=KIB less", cpu,
+                  k.options.trace_kib);
         return {};
     }
     return {arch::direct_map<std::byte>(*pages), bytes};
@@ -60,7 +62,8 @@ std::span<std::byte> trace_ring_for(Kernel const& k, NodeId node, CpuId cpu)
 arch::Percpu& build_block(Kernel const& k, CpuId cpu)
 {
     acpi::MapPcpu const& described{k.map.pcpus[cpu.value()]};
-    std::optional<PhysAddr> const pages{arch::allocate_zeroed_pages(described.node, order_of_bytes(sizeof(arch::Percpu)))};
+    std::optional<PhysAddr> const pages{
+        arch::allocate_zeroed_pages(described.node, order_of_bytes(sizeof(arch::Percpu)))};
     if (!pages)
         refuse("pCPU {}: no memory for its block; give node {} more memory", cpu, described.node);
     arch::Percpu& block{*::new (arch::direct_map<void>(*pages)) arch::Percpu{cpu, described.node, described.apic_id}};
@@ -106,7 +109,8 @@ void build_percpu_blocks(Kernel& k)
 {
     for (std::size_t i = 0; i < k.map.pcpus.size(); ++i) {
         if (k.map.pcpus[i].apic_id >= arch::max_pcpus)
-            refuse("pCPU {}: APIC id {} needs x2APIC, which this kernel lacks; give maxcpus={}", i, k.map.pcpus[i].apic_id, i);
+            refuse("pCPU {}: APIC id {} needs x2APIC, which this kernel lacks; give maxcpus={}", i,
+                   k.map.pcpus[i].apic_id, i);
         arch::percpu_publish(cpu_id(i), build_block(k, cpu_id(i)));
     }
     arch::Percpu& own{arch::percpu(k.map.boot_pcpu)};

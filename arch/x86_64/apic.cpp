@@ -110,7 +110,8 @@ void apic_timer_start(Duration delay) noexcept
     constexpr std::uint64_t max_count = std::numeric_limits<std::uint32_t>::max();
     constexpr std::int64_t longest_ns = 4'000'000'000; // so that ns * khz stays far below 2^64
     std::int64_t const ns = delay.ns() < 1 ? 1 : delay.ns() > longest_ns ? longest_ns : delay.ns();
-    std::uint64_t const count = (static_cast<std::uint64_t>(ns) * timer_khz + 999'999) / 1'000'000; // rounded up: never early
+    std::uint64_t const count =
+        (static_cast<std::uint64_t>(ns) * timer_khz + 999'999) / 1'000'000; // rounded up: never early
     write(Register::timer_initial, static_cast<std::uint32_t>(count > max_count ? max_count : count));
 }
 

@@ -1,8 +1,8 @@
 // The local interrupt controller (xAPIC) of each pCPU: interrupts between pCPUs, end of interrupt, the one-shot timer.
 //
-// The registers lie at the same address for every pCPU and answer for the one that asks. Functions are for the calling pCPU,
-// with interrupts off where two register writes belong together. Timer: counts down at apic_timer_khz(), 32 bits wide, so
-// one shot lasts at most some 4 s at 1 GHz; who needs more arms again. Floor: arch/x86_64.
+// The registers lie at the same address for every pCPU and answer for the one that asks. Functions are for the calling
+// pCPU, with interrupts off where two register writes belong together. Timer: counts down at apic_timer_khz(), 32 bits
+// wide, so one shot lasts at most some 4 s at 1 GHz; who needs more arms again. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/time.hpp"

@@ -14,9 +14,9 @@ struct SymbolEntry {
 } // namespace
 
 extern "C" {
-extern std::uint64_t const symbol_count;     // NOLINT(readability-identifier-naming)
-extern SymbolEntry const symbol_entries[];   // NOLINT(readability-identifier-naming)
-extern char const symbol_names[];            // NOLINT(readability-identifier-naming)
+extern std::uint64_t const symbol_count;   // NOLINT(readability-identifier-naming)
+extern SymbolEntry const symbol_entries[]; // NOLINT(readability-identifier-naming)
+extern char const symbol_names[];          // NOLINT(readability-identifier-naming)
 }
 
 Symbol find_symbol(std::uint64_t address)

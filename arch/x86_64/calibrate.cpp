@@ -75,7 +75,10 @@ Rates rates_over(Reference const& r, std::uint64_t wanted_ns)
 }
 
 // Within 1 per mille of `wanted`.
-bool is_close(std::uint64_t khz, std::uint64_t wanted) { return khz > wanted - wanted / 1000 && khz < wanted + wanted / 1000; }
+bool is_close(std::uint64_t khz, std::uint64_t wanted)
+{
+    return khz > wanted - wanted / 1000 && khz < wanted + wanted / 1000;
+}
 
 } // namespace
 

@@ -1,8 +1,8 @@
-// Running a function on another pCPU, in its interrupt context, and waiting for it. For boot and self-tests, not for the
-// scheduler: the caller spins.
+// Running a function on another pCPU, in its interrupt context, and waiting for it. For boot and self-tests, not for
+// the scheduler: the caller spins.
 //
-// One call at a time for each target; callers with the same target take turns. The caller must not hold a lock and must have
-// interrupts on when two pCPUs may call each other. Floor: arch/x86_64.
+// One call at a time for each target; callers with the same target take turns. The caller must not hold a lock and must
+// have interrupts on when two pCPUs may call each other. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/types.hpp"
@@ -13,7 +13,7 @@
 namespace hv::arch {
 
 struct Call {
-    void (*function)(void*) {nullptr};
+    void (*function)(void*){nullptr};
     void* argument{nullptr};
     std::atomic<std::uint32_t>* finished{nullptr};
 };

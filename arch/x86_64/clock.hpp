@@ -1,8 +1,8 @@
 // The machine's clock: the time-stamp counter, in nanoseconds since the kernel's first instruction in C++.
 //
-// Monotonic on each pCPU, and across pCPUs as far as the machine's counters agree (they do under QEMU and on every machine
-// with an invariant TSC). Reads 0 until the rate is known. No locks: the rate is set once, before other pCPUs run.
-// Floor: arch/x86_64.
+// Monotonic on each pCPU, and across pCPUs as far as the machine's counters agree (they do under QEMU and on every
+// machine with an invariant TSC). Reads 0 until the rate is known. No locks: the rate is set once, before other pCPUs
+// run. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/time.hpp"

@@ -65,7 +65,8 @@ TicketLock& lock_of(Output output) { return output == Output::host ? host_lock :
 void print_stamp(Sink& sink)
 {
     std::int64_t const us = clock_now().ns() / 1000;
-    print(sink, "[{:5}.{:06}] ", static_cast<std::uint64_t>(us / 1'000'000), static_cast<std::uint64_t>(us % 1'000'000));
+    print(sink, "[{:5}.{:06}] ", static_cast<std::uint64_t>(us / 1'000'000),
+          static_cast<std::uint64_t>(us % 1'000'000));
 }
 
 } // namespace

@@ -1,9 +1,9 @@
-// Text output: the serial console on COM1 for people, and the machine channel on the debug port for `key=value` lines to
-// the host tool.
+// Text output: the serial console on COM1 for people, and the machine channel on the debug port for `key=value` lines
+// to the host tool.
 //
-// A Line owns its output from construction to destruction: lines of several pCPUs never interleave. Text goes out as it is
-// printed. Locking: one lock per output, the highest ranks of all, so lines may be printed with any other lock held; not
-// with a Line of the same output open. After console_enter_panic() nothing is locked any more. Floor: arch/x86_64.
+// A Line owns its output from construction to destruction: lines of several pCPUs never interleave. Text goes out as it
+// is printed. Locking: one lock per output, the highest ranks of all, so lines may be printed with any other lock held;
+// not with a Line of the same output open. After console_enter_panic() nothing is locked any more. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/format.hpp"

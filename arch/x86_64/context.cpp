@@ -18,7 +18,7 @@ void prepare(Context& context, std::uint64_t stack_top, void (*entry)(void*), vo
     HV_ASSERT(stack_top % 16 == 0);
     // As if context_start had called switch_to(): the registers that context_switch pops, then where it returns to.
     auto* const top = reinterpret_cast<std::uint64_t*>(stack_top);
-    auto* const frame = top - 9; // so that the stack is aligned as the ABI wants it at entry
+    auto* const frame = top - 9;                          // so that the stack is aligned as the ABI wants it at entry
     frame[0] = 0;                                         // r15
     frame[1] = 0;                                         // r14
     frame[2] = reinterpret_cast<std::uint64_t>(argument); // r13

@@ -1,5 +1,5 @@
-// context_switch(save, load): pushes what a called function must preserve, exchanges the stacks, pops. Flags are not part of
-// it: interrupts are off on both sides.
+// context_switch(save, load): pushes what a called function must preserve, exchanges the stacks, pops. Flags are not
+// part of it: interrupts are off on both sides.
     .text
     .globl context_switch, context_start
 context_switch:

@@ -1,8 +1,8 @@
 // Segments, task state and interrupt descriptors: the tables that a 64-bit kernel must have and does not otherwise use.
 //
 // Each pCPU has its own segments and task state (Descriptors, part of its Percpu block); all share one interrupt table.
-// Double fault, NMI and machine check run on stacks of their own, so that an overflown stack can still be reported. Written
-// once by each pCPU for itself; no locks. Floor: arch/x86_64.
+// Double fault, NMI and machine check run on stacks of their own, so that an overflown stack can still be reported.
+// Written once by each pCPU for itself; no locks. Floor: arch/x86_64.
 #pragma once
 
 #include <array>

@@ -28,8 +28,8 @@ void Env::tickle(CpuId cpu) noexcept { ask_to_reschedule(cpu); }
 void Env::arm(CpuId cpu, TimerId timer, Instant when) noexcept { timer_arm(cpu, timer, when); }
 void Env::disarm(CpuId cpu, TimerId timer) noexcept { timer_disarm(cpu, timer); }
 
-// Memory is released without its alignment, so the size decides alone: it is rounded up to a power of two, and blocks are
-// aligned to that, up to a page.
+// Memory is released without its alignment, so the size decides alone: it is rounded up to a power of two, and blocks
+// are aligned to that, up to a page.
 void* Env::allocate(NodeId node, std::size_t bytes, std::size_t align) noexcept
 {
     HV_ASSERT(align <= 16 || align <= bytes);

@@ -19,10 +19,28 @@ extern char fault_recovery[]; // NOLINT(readability-identifier-naming)
 namespace hv::arch {
 namespace {
 
-constexpr std::array<std::string_view, 22> names{
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound range", "invalid opcode", "no FPU", "double fault",
-    "coprocessor overrun", "invalid TSS", "segment not present", "stack fault", "general protection", "page fault",
-    "reserved", "x87 error", "alignment check", "machine check", "SIMD error", "virtualization", "control protection"};
+constexpr std::array<std::string_view, 22> names{"divide error",
+                                                 "debug",
+                                                 "NMI",
+                                                 "breakpoint",
+                                                 "overflow",
+                                                 "bound range",
+                                                 "invalid opcode",
+                                                 "no FPU",
+                                                 "double fault",
+                                                 "coprocessor overrun",
+                                                 "invalid TSS",
+                                                 "segment not present",
+                                                 "stack fault",
+                                                 "general protection",
+                                                 "page fault",
+                                                 "reserved",
+                                                 "x87 error",
+                                                 "alignment check",
+                                                 "machine check",
+                                                 "SIMD error",
+                                                 "virtualization",
+                                                 "control protection"};
 
 void describe_page_fault(Sink& sink, TrapFrame const& frame)
 {

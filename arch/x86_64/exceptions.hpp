@@ -1,7 +1,7 @@
 // Exceptions: reported and fatal, unless a self-test announced that it provokes one.
 //
-// expect_fault() is for self-tests: it calls a function that must fault with the given vector, and comes back with what the
-// processor said. Not nested; the function must hold no lock. Floor: arch/x86_64.
+// expect_fault() is for self-tests: it calls a function that must fault with the given vector, and comes back with what
+// the processor said. Not nested; the function must hold no lock. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/x86_64/trap_frame.hpp"

@@ -1,5 +1,6 @@
 // The end of a run. QEMU's isa-debug-exit device turns the code c into the exit status (c << 1) | 1; only `pass` means
-// success, for a triple fault or a power-off give status 0. Callable from anywhere, with any lock held. Floor: arch/x86_64.
+// success, for a triple fault or a power-off give status 0. Callable from anywhere, with any lock held. Floor:
+// arch/x86_64.
 #pragma once
 
 #include <cstdint>

@@ -45,10 +45,14 @@ constexpr std::uint32_t hypervisor_bit = 1u << 31;
 std::uint32_t word(Source source)
 {
     switch (source) {
-    case Source::leaf1_ecx: return cpuid(1).ecx;
-    case Source::leaf1_edx: return cpuid(1).edx;
-    case Source::extended_ecx: return cpuid(extended_features).ecx;
-    case Source::extended_edx: return cpuid(extended_features).edx;
+    case Source::leaf1_ecx:
+        return cpuid(1).ecx;
+    case Source::leaf1_edx:
+        return cpuid(1).edx;
+    case Source::extended_ecx:
+        return cpuid(extended_features).ecx;
+    case Source::extended_edx:
+        return cpuid(extended_features).edx;
     }
     return 0;
 }
@@ -63,7 +67,8 @@ bool features_suffice() noexcept
     for (Needed const& feature : needed) {
         if (has_bit(word(feature.source), feature.bit))
             continue;
-        say("error: processor: {} is missing; use an x86-64-v2 machine (qemu: add {} to -cpu)", feature.name, feature.qemu_flag);
+        say("error: processor: {} is missing; use an x86-64-v2 machine (qemu: add {} to -cpu)", feature.name,
+            feature.qemu_flag);
         all = false;
     }
     return all;
@@ -107,7 +112,8 @@ ApicIdShifts apic_id_shifts() noexcept
         std::uint32_t const kind{leaf.ecx >> 8 & 0xFF};
         if (kind == 0)
             break;
-        // The shift of each level strips it off; the last one leaves the package. Counts are not to be trusted (QEMU dies).
+        // The shift of each level strips it off; the last one leaves the package. Counts are not to be trusted (QEMU
+        // dies).
         if (kind == 1)
             shifts.smt = leaf.eax & 0x1F;
         shifts.package = leaf.eax & 0x1F;

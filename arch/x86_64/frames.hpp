@@ -1,7 +1,7 @@
 // Page frames for the machine's own needs (tables, stacks, per-pCPU blocks, Env::allocate).
 //
-// The allocator itself is mm/, which the machine does not know: the composition root hands it in as a PageSource. Locking: as
-// the source. Floor: arch/x86_64.
+// The allocator itself is mm/, which the machine does not know: the composition root hands it in as a PageSource.
+// Locking: as the source. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/types.hpp"
@@ -13,7 +13,8 @@ namespace hv::arch {
 
 struct PageSource {
     void* self{nullptr};
-    // 2^order pages on `node`, or as near to it as there are any; nothing if there are none at all. Content is undefined.
+    // 2^order pages on `node`, or as near to it as there are any; nothing if there are none at all. Content is
+    // undefined.
     std::optional<PhysAddr> (*allocate)(void* self, NodeId node, unsigned order) noexcept {nullptr};
     void (*release)(void* self, PhysAddr pages, unsigned order) noexcept {nullptr};
     NodeId (*node_of)(void* self, PhysAddr page) noexcept {nullptr};

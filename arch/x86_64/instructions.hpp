@@ -1,5 +1,6 @@
 // The processor instructions that C++ has no words for: ports, control and model-specific registers, CPUID, flags.
-// Each function is one instruction; what it does to the machine is up to the caller. No state, no locks. Floor: arch/x86_64.
+// Each function is one instruction; what it does to the machine is up to the caller. No state, no locks. Floor:
+// arch/x86_64.
 #pragma once
 
 #include <cstdint>
@@ -29,7 +30,8 @@ inline void out32(std::uint16_t port, std::uint32_t value) { asm volatile("outl 
 }
 inline void write_msr(std::uint32_t msr, std::uint64_t value)
 {
-    asm volatile("wrmsr" ::"c"(msr), "a"(static_cast<std::uint32_t>(value)), "d"(static_cast<std::uint32_t>(value >> 32))
+    asm volatile("wrmsr" ::"c"(msr), "a"(static_cast<std::uint32_t>(value)),
+                 "d"(static_cast<std::uint32_t>(value >> 32))
                  : "memory");
 }
 

@@ -1,12 +1,12 @@
-// What happens when an interrupt or exception arrives (vectors.S calls handle_trap), and the requests to reschedule that are
-// served on the way out.
+// What happens when an interrupt or exception arrives (vectors.S calls handle_trap), and the requests to reschedule
+// that are served on the way out.
+#include "arch/x86_64/interrupts.hpp"
 #include "arch/x86_64/apic.hpp"
 #include "arch/x86_64/call.hpp"
 #include "arch/x86_64/clock.hpp"
 #include "arch/x86_64/exceptions.hpp"
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/irq_save.hpp"
-#include "arch/x86_64/interrupts.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/timers.hpp"

@@ -3,7 +3,8 @@
 
 namespace hv::arch {
 
-// Masks both 8259 controllers, whose vectors would collide with exceptions. Once, before interrupts are first turned on.
+// Masks both 8259 controllers, whose vectors would collide with exceptions. Once, before interrupts are first turned
+// on.
 void mask_legacy_interrupts() noexcept;
 
 } // namespace hv::arch

@@ -1,5 +1,5 @@
-// Scope in which interrupts are off; leaving it restores what was before. For code that both tasks and interrupt handlers
-// call. No locks. Floor: arch/x86_64.
+// Scope in which interrupts are off; leaving it restores what was before. For code that both tasks and interrupt
+// handlers call. No locks. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/x86_64/instructions.hpp"

@@ -73,7 +73,8 @@ void kernel_space_init(std::span<PhysRange const> memory, PhysRange tables_at) n
     map_image(text_start, text_end, read_execute);
     map_image(rodata_start, data_start, read_only);
     map_image(data_start, image_end, read_write);
-    // The image's text and constants are not writable through the direct map either: the first mapping of a page counts.
+    // The image's text and constants are not writable through the direct map either: the first mapping of a page
+    // counts.
     std::uint64_t const constant{address_of(text_start) - kernel_base};
     must_map(direct_map_base + constant, constant, address_of(data_start) - address_of(text_start), read_only);
     for (PhysRange const& range : memory) {

@@ -1,7 +1,7 @@
 // The kernel's address space (layout.hpp), common to all pCPUs.
 //
-// Built by the boot pCPU from a few pages that the caller sets aside below 4 GiB, before there is an allocator; later tables
-// come from the page source. Locking: only stacks are mapped once other pCPUs run, under the lock of stacks.cpp.
+// Built by the boot pCPU from a few pages that the caller sets aside below 4 GiB, before there is an allocator; later
+// tables come from the page source. Locking: only stacks are mapped once other pCPUs run, under the lock of stacks.cpp.
 // Floor: arch/x86_64.
 #pragma once
 
@@ -19,8 +19,8 @@ struct PhysRange {
 
 // How many bytes of tables kernel_space_init() needs at most for a direct map of `memory`.
 [[nodiscard]] std::uint64_t kernel_space_table_bytes(std::span<PhysRange const> memory) noexcept;
-// Builds the tables in `tables` (page-aligned, below 4 GiB, as large as asked for above) and loads them. `memory` is what
-// goes into the direct map, in pages that it touches. The lower half is empty afterwards.
+// Builds the tables in `tables` (page-aligned, below 4 GiB, as large as asked for above) and loads them. `memory` is
+// what goes into the direct map, in pages that it touches. The lower half is empty afterwards.
 void kernel_space_init(std::span<PhysRange const> memory, PhysRange tables) noexcept;
 // Loads the tables on the calling pCPU.
 void kernel_space_load() noexcept;

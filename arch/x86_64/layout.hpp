@@ -16,8 +16,9 @@
 
 extern "C" {
 // Bounds of the image's parts, made by the linker: only their addresses mean something.
-extern char text_start[], text_end[], rodata_start[], data_start[], image_end[]; // NOLINT(readability-identifier-naming)
-extern char boot_stack[], boot_stack_top[];                                      // NOLINT(readability-identifier-naming)
+extern char text_start[], text_end[], rodata_start[], data_start[],
+    image_end[];                            // NOLINT(readability-identifier-naming)
+extern char boot_stack[], boot_stack_top[]; // NOLINT(readability-identifier-naming)
 }
 
 namespace hv::arch {
@@ -27,7 +28,7 @@ inline constexpr std::uint64_t direct_map_base = 0xffff800000000000;
 inline constexpr std::uint64_t mmio_base = 0xffffc00000000000;
 inline constexpr std::uint64_t stack_area_base = 0xffffd00000000000;
 inline constexpr std::uint64_t kernel_base = 0xffffffff80000000;
-inline constexpr std::uint64_t image_base = 0x100000;           // physical
+inline constexpr std::uint64_t image_base = 0x100000;                     // physical
 inline constexpr std::uint64_t direct_map_limit = std::uint64_t{1} << 46; // bytes that the direct map may grow to
 inline constexpr std::uint64_t boot_map_limit = std::uint64_t{4} << 30;   // what start.S maps
 

@@ -10,16 +10,17 @@
 
 namespace hv::arch {
 
-// Maps `bytes` of device registers and returns their address. Panics when page tables cannot be had: nothing runs without.
+// Maps `bytes` of device registers and returns their address. Panics when page tables cannot be had: nothing runs
+// without.
 [[nodiscard]] std::uint64_t map_device(PhysAddr physical, std::size_t bytes) noexcept;
 
 [[nodiscard]] inline std::uint32_t mmio_read32(std::uint64_t address)
 {
-    return *reinterpret_cast<std::uint32_t volatile const*>(address);
+    return *reinterpret_cast<std::uint32_t const volatile*>(address);
 }
 [[nodiscard]] inline std::uint64_t mmio_read64(std::uint64_t address)
 {
-    return *reinterpret_cast<std::uint64_t volatile const*>(address);
+    return *reinterpret_cast<std::uint64_t const volatile*>(address);
 }
 inline void mmio_write32(std::uint64_t address, std::uint32_t value)
 {

@@ -92,12 +92,11 @@ std::optional<Translation> PageTables::find(VirtAddr address) const
             return std::nullopt;
         if (is_leaf(entry, level)) {
             std::uint64_t const inside{address.value() % bytes_of(level)};
-            return Translation{
-                .physical = PhysAddr{(entry & address_bits & ~(bytes_of(level) - 1)) + inside},
-                .protection = {.writable = (entry & bit_writable) != 0,
-                               .executable = (entry & bit_no_execute) == 0,
-                               .uncached = (entry & bit_uncached) != 0},
-                .page_bytes = bytes_of(level)};
+            return Translation{.physical = PhysAddr{(entry & address_bits & ~(bytes_of(level) - 1)) + inside},
+                               .protection = {.writable = (entry & bit_writable) != 0,
+                                              .executable = (entry & bit_no_execute) == 0,
+                                              .uncached = (entry & bit_uncached) != 0},
+                               .page_bytes = bytes_of(level)};
         }
         table = table_at(entry);
     }

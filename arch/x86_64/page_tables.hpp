@@ -1,7 +1,8 @@
 // Four-level page tables as a data structure: map a range with the largest pages that fit, look an address up.
 //
-// Entries are only ever added: who maps a page that is mapped already changes nothing, so the first of two overlapping ranges
-// decides on protection. Table pages are reached through the direct map. Locking: the owner's. Floor: arch/x86_64.
+// Entries are only ever added: who maps a page that is mapped already changes nothing, so the first of two overlapping
+// ranges decides on protection. Table pages are reached through the direct map. Locking: the owner's. Floor:
+// arch/x86_64.
 #pragma once
 
 #include "arch/generic/result.hpp"
@@ -40,7 +41,10 @@ struct Translation {
 class PageTables {
 public:
     constexpr PageTables() = default;
-    PageTables(PhysAddr root, TablePages pages, bool has_1g_pages) : root_{root}, pages_{pages}, has_1g_pages_{has_1g_pages} {}
+    PageTables(PhysAddr root, TablePages pages, bool has_1g_pages)
+        : root_{root}, pages_{pages}, has_1g_pages_{has_1g_pages}
+    {
+    }
 
     void set_pages(TablePages pages) { pages_ = pages; }
     [[nodiscard]] PhysAddr root() const { return root_; }
@@ -54,7 +58,8 @@ public:
 private:
     [[nodiscard]] std::uint64_t* table_below(std::uint64_t& entry);
     // Maps one page of at most `bytes`; gives its size, 0 without memory.
-    [[nodiscard]] std::uint64_t map_one(std::uint64_t from, std::uint64_t to, std::uint64_t bytes, Protection protection);
+    [[nodiscard]] std::uint64_t map_one(std::uint64_t from, std::uint64_t to, std::uint64_t bytes,
+                                        Protection protection);
 
     PhysAddr root_;
     TablePages pages_;

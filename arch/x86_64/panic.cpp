@@ -50,8 +50,8 @@ void print_registers(Sink& sink, TrapFrame const& f)
     print(sink, "  rsi {:016x} rdi {:016x} rbp {:016x} rsp {:016x}\n", f.rsi, f.rdi, f.rbp, f.rsp);
     print(sink, "  r8  {:016x} r9  {:016x} r10 {:016x} r11 {:016x}\n", f.r8, f.r9, f.r10, f.r11);
     print(sink, "  r12 {:016x} r13 {:016x} r14 {:016x} r15 {:016x}\n", f.r12, f.r13, f.r14, f.r15);
-    print(sink, "  rip {:016x} rflags {:x} cs {:x} ss {:x} cr0 {:x} cr2 {:016x} cr3 {:x} cr4 {:x}\n", f.rip, f.rflags, f.cs,
-          f.ss, read_cr0(), read_cr2(), read_cr3(), read_cr4());
+    print(sink, "  rip {:016x} rflags {:x} cs {:x} ss {:x} cr0 {:x} cr2 {:016x} cr3 {:x} cr4 {:x}\n", f.rip, f.rflags,
+          f.cs, f.ss, read_cr0(), read_cr2(), read_cr3(), read_cr4());
 }
 
 } // namespace

@@ -1,7 +1,7 @@
 // The end after a bug: one pCPU reports, all others are stopped by NMI, the machine exits with ExitCode::panic.
 //
-// Works with any lock held, with interrupts on or off, on any stack, before the other pCPUs run, and never hangs: waiting
-// for others is bounded. A fault while reporting ends the report. Floor: arch/x86_64.
+// Works with any lock held, with interrupts on or off, on any stack, before the other pCPUs run, and never hangs:
+// waiting for others is bounded. A fault while reporting ends the report. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/format.hpp"

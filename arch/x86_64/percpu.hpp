@@ -1,8 +1,8 @@
 // The block of each pCPU: what belongs to one pCPU and is used by it, mostly, alone.
 //
 // It lies on the pCPU's own node and is reached through GS (this_percpu()) or by number (percpu()). A task may move to
-// another pCPU at each switch and, with interrupts on, at any time: take this_percpu() anew after either. Members say who
-// may touch them. The boot pCPU starts with a static block and moves to its own later. Floor: arch/x86_64.
+// another pCPU at each switch and, with interrupts on, at any time: take this_percpu() anew after either. Members say
+// who may touch them. The boot pCPU starts with a static block and moves to its own later. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/lock_order.hpp"
@@ -25,7 +25,9 @@ struct Call;
 struct ExpectedFault;
 
 struct alignas(cache_line) Percpu {
-    constexpr Percpu(CpuId cpu, NodeId on_node, std::uint32_t apic) : id{cpu}, node{on_node}, apic_id{apic}, timers{cpu} {}
+    constexpr Percpu(CpuId cpu, NodeId on_node, std::uint32_t apic) : id{cpu}, node{on_node}, apic_id{apic}, timers{cpu}
+    {
+    }
 
     Percpu* self{this}; // at offset 0, for this_percpu()
     CpuId id;

@@ -1,5 +1,6 @@
-// The functions that a compiler may call on its own account (<algorithm> and <string_view> with it). Word-wise: under TCG a byte-wise
-// string instruction is an order of magnitude slower and is charged per byte by the instruction counter.
+// The functions that a compiler may call on its own account (<algorithm> and <string_view> with it). Word-wise: under
+// TCG a byte-wise string instruction is an order of magnitude slower and is charged per byte by the instruction
+// counter.
 #include <cstddef>
 #include <cstdint>
 

@@ -73,8 +73,14 @@ std::size_t rounded(std::size_t bytes, std::size_t align)
     return std::bit_ceil(size > smallest ? size : smallest);
 }
 
-unsigned class_of(std::size_t size) { return static_cast<unsigned>(std::countr_zero(size) - std::countr_zero(smallest)); }
-unsigned order_of(std::size_t size) { return static_cast<unsigned>(std::countr_zero(size) - std::countr_zero(page_size)); }
+unsigned class_of(std::size_t size)
+{
+    return static_cast<unsigned>(std::countr_zero(size) - std::countr_zero(smallest));
+}
+unsigned order_of(std::size_t size)
+{
+    return static_cast<unsigned>(std::countr_zero(size) - std::countr_zero(page_size));
+}
 
 } // namespace
 

@@ -1,8 +1,8 @@
-// Zeroed memory of any size on a node, for Env::allocate: blocks of 16 to 2048 bytes are cut from pages of their node and
-// kept in free lists by node and size; what is larger is whole pages. Pages once cut are never put together again.
+// Zeroed memory of any size on a node, for Env::allocate: blocks of 16 to 2048 bytes are cut from pages of their node
+// and kept in free lists by node and size; what is larger is whole pages. Pages once cut are never put together again.
 //
-// Sizes are rounded up to a power of two, so a block is aligned to its size (to 4 KiB at most). Locking: one lock a node,
-// rank 39, below the page allocators' (40), which are called with it held. Floor: arch/x86_64.
+// Sizes are rounded up to a power of two, so a block is aligned to its size (to 4 KiB at most). Locking: one lock a
+// node, rank 39, below the page allocators' (40), which are called with it held. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/types.hpp"

@@ -31,12 +31,13 @@ constinit CpuId starter;
 // Adds the address at which the copy lies to one of the trampoline's address fields.
 void relocate(PhysAddr copy, char const* field)
 {
-    auto* const at = direct_map<std::uint32_t>(PhysAddr{copy.value() + static_cast<std::uint64_t>(field - trampoline_start)});
+    auto* const at =
+        direct_map<std::uint32_t>(PhysAddr{copy.value() + static_cast<std::uint64_t>(field - trampoline_start)});
     *at += static_cast<std::uint32_t>(copy.value());
 }
 
-// The top level of page tables in which the trampoline's page is mapped where it is, and the kernel where it always is. It
-// takes three pages that are wanted below 4 GiB: those behind the trampoline's own.
+// The top level of page tables in which the trampoline's page is mapped where it is, and the kernel where it always is.
+// It takes three pages that are wanted below 4 GiB: those behind the trampoline's own.
 void build_trampoline_tables(PhysAddr copy)
 {
     constexpr std::uint64_t table_bits = 3, large_executable = 0x83;
@@ -48,8 +49,9 @@ void build_trampoline_tables(PhysAddr copy)
     *direct_map<std::uint64_t>(PhysAddr{third}) = (third + page_size) | table_bits;
     *direct_map<std::uint64_t>(PhysAddr{third + page_size}) = large_executable;
     auto const root = static_cast<std::uint32_t>(copy.value() + page_size);
-    std::memcpy(direct_map<char>(PhysAddr{copy.value() + static_cast<std::uint64_t>(trampoline_root - trampoline_start)}), &root,
-                sizeof root);
+    std::memcpy(
+        direct_map<char>(PhysAddr{copy.value() + static_cast<std::uint64_t>(trampoline_root - trampoline_start)}),
+        &root, sizeof root);
 }
 
 void place_trampoline(PhysAddr copy)
@@ -70,7 +72,7 @@ template <typename Function>
 void for_each_other(Function function)
 {
     for (unsigned i = 0; i < pcpu_count(); ++i)
-        if (Percpu& other{percpu(CpuId{static_cast<CpuId::Rep>(i)})}; other.id != starter)
+        if (Percpu & other{percpu(CpuId{static_cast<CpuId::Rep>(i)})}; other.id != starter)
             function(other);
 }
 
@@ -99,7 +101,8 @@ Percpu const* first_missing()
     return missing;
 }
 
-// Halts until all are up. Each arrival interrupts, and so does the timer: 50 of its periods without an arrival are too many.
+// Halts until all are up. Each arrival interrupts, and so does the timer: 50 of its periods without an arrival are too
+// many.
 Percpu const* wait_for_all()
 {
     constexpr unsigned patience = 50;

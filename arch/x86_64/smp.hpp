@@ -1,7 +1,7 @@
 // Starting the other pCPUs.
 //
-// All are started at once: each finds its block by its APIC id, sets itself up, marks itself up and idles. The boot pCPU
-// halts meanwhile and is woken by each arrival. Floor: arch/x86_64.
+// All are started at once: each finds its block by its APIC id, sets itself up, marks itself up and idles. The boot
+// pCPU halts meanwhile and is woken by each arrival. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/types.hpp"

@@ -28,7 +28,10 @@ constinit std::array<std::uint64_t, 64> free_bottoms HV_GUARDED_BY(lock){}; // b
 // Written under the lock; relaxed reads of the predicates see at least the slots of their own stack.
 constinit std::atomic<std::uint64_t> slots_used{0};
 
-FreeStack* link_of(std::uint64_t bottom) { return reinterpret_cast<FreeStack*>(bottom + stack_bytes - sizeof(FreeStack)); }
+FreeStack* link_of(std::uint64_t bottom)
+{
+    return reinterpret_cast<FreeStack*>(bottom + stack_bytes - sizeof(FreeStack));
+}
 
 bool is_in_used_slot(std::uint64_t address)
 {
@@ -41,8 +44,10 @@ bool is_in_used_slot(std::uint64_t address)
 char const* text_of(StackError error)
 {
     switch (error) {
-    case StackError::no_memory: return "no memory left for a stack";
-    case StackError::no_address_space: return "too many stacks";
+    case StackError::no_memory:
+        return "no memory left for a stack";
+    case StackError::no_address_space:
+        return "too many stacks";
     }
     return "?";
 }

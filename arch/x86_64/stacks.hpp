@@ -1,7 +1,7 @@
 // Kernel stacks: 16 KiB each on a chosen node, in an area of their own where an unmapped guard lies below each.
 //
-// A stack that is given back stays mapped and waits for the next taker on its node: no page is ever unmapped, so no other
-// pCPU has to forget one. Locking: one lock, rank 30; the page source is called with it held. Floor: arch/x86_64.
+// A stack that is given back stays mapped and waits for the next taker on its node: no page is ever unmapped, so no
+// other pCPU has to forget one. Locking: one lock, rank 30; the page source is called with it held. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/result.hpp"

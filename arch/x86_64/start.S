@@ -1,5 +1,5 @@
-// The first instructions of the kernel: 32-bit protected mode without paging, as multiboot1 and multiboot2 loaders leave
-// it, up to the first C++ function in the higher half.
+// The first instructions of the kernel: 32-bit protected mode without paging, as multiboot1 and multiboot2 loaders
+// leave it, up to the first C++ function in the higher half.
 //
 // The page tables built here live until paging.cpp replaces them: physical memory 0..4 GiB at 0 (for this code), at the
 // direct map's base and, its first GiB, at the kernel's base; 2 MiB pages, everything writable and executable.
@@ -99,7 +99,8 @@ no_long_mode:
     jmp 5b
 
 no_long_mode_text:
-    .asciz "error: processor: 64-bit long mode is missing; use an x86-64-v2 machine (qemu: -cpu qemu64,+popcnt,+ssse3,+sse4.1,+sse4.2)\n"
+    .ascii "error: processor: 64-bit long mode is missing; use an x86-64-v2 machine "
+    .asciz "(qemu: -cpu qemu64,+popcnt,+ssse3,+sse4.1,+sse4.2)\n"
 
     .balign 8
 start_gdt:

@@ -1,9 +1,9 @@
-// The armed timers of one pCPU: a pairing heap ordered by (deadline, arming sequence), with the node of a timer found by its
-// id in a two-level table. Arm and first are O(1), take and disarm O(log n) amortised.
+// The armed timers of one pCPU: a pairing heap ordered by (deadline, arming sequence), with the node of a timer found
+// by its id in a two-level table. Arm and first are O(1), take and disarm O(log n) amortised.
 //
-// Nodes come in chunks that are added from outside (reserve the id first, then take the lock) and never given back. Ties go
-// to the timer armed first; addresses decide nothing. Locking: everything but the table of chunks is guarded by lock(), key
-// (50, pCPU); chunks are published with release and found with acquire. Floor: arch/x86_64.
+// Nodes come in chunks that are added from outside (reserve the id first, then take the lock) and never given back.
+// Ties go to the timer armed first; addresses decide nothing. Locking: everything but the table of chunks is guarded by
+// lock(), key (50, pCPU); chunks are published with release and found with acquire. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/thread_safety.hpp"
@@ -62,9 +62,9 @@ private:
     void remove(TimerNode& node) HV_REQUIRES(lock_);
 
     TicketLock lock_;
-    TimerNode* root_ HV_GUARDED_BY(lock_) {nullptr};
-    std::uint64_t next_sequence_ HV_GUARDED_BY(lock_) {0};
-    std::uint32_t armed_ HV_GUARDED_BY(lock_) {0};
+    TimerNode* root_ HV_GUARDED_BY(lock_){nullptr};
+    std::uint64_t next_sequence_ HV_GUARDED_BY(lock_){0};
+    std::uint32_t armed_ HV_GUARDED_BY(lock_){0};
     std::array<std::atomic<Chunk*>, max_chunks> chunks_{};
 };
 

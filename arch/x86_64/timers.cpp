@@ -78,8 +78,8 @@ void timers_interrupt() noexcept
     Instant const now{clock_now()};
     std::uint64_t sequence_limit{0};
     {
-        // A timer armed from here on waits for the next interrupt, or an owner that always arms in the past would never let
-        // this one end.
+        // A timer armed from here on waits for the next interrupt, or an owner that always arms in the past would never
+        // let this one end.
         Guard const guard{self.timers.lock(), irqs_off};
         sequence_limit = self.timers.next_sequence();
     }

@@ -1,9 +1,9 @@
 // One-shot timers of every pCPU over its APIC timer. See timer_queue.hpp for the order of delivery.
 //
-// A timer fires on the pCPU it was armed for, never before its deadline, with at most one interrupt in flight: the hardware
-// is always set for the earliest deadline, or for as far ahead as it can count. Arming for another pCPU takes that queue's
-// lock and, if the timer is the first there now, sends an interrupt. Callable with locks of rank below 39 held (memory
-// may be needed for the node). Floor: arch/x86_64.
+// A timer fires on the pCPU it was armed for, never before its deadline, with at most one interrupt in flight: the
+// hardware is always set for the earliest deadline, or for as far ahead as it can count. Arming for another pCPU takes
+// that queue's lock and, if the timer is the first there now, sends an interrupt. Callable with locks of rank below 39
+// held (memory may be needed for the node). Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/time.hpp"

@@ -1,6 +1,6 @@
-// The first instructions of every other pCPU. smp.cpp copies them to a page below 1 MiB, fills in the addresses, and sends the
-// start-up interrupt for that page: real mode, cs = page * 256, ip = 0. Straight into 64-bit mode: paging and protection are
-// turned on in one step.
+// The first instructions of every other pCPU. smp.cpp copies them to a page below 1 MiB, fills in the addresses, and
+// sends the start-up interrupt for that page: real mode, cs = page * 256, ip = 0. Straight into 64-bit mode: paging
+// and protection are turned on in one step.
     .section .rodata.trampoline, "a"
     .globl trampoline_start, trampoline_end, trampoline_root, trampoline_code_at, trampoline_table_at
     .balign 16

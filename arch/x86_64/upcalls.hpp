@@ -1,9 +1,9 @@
 // The way up from the machine: what it calls when a timer fires or a pCPU was asked to reschedule.
 //
-// Both are called with interrupts off, on the pCPU they are about, with no lock of the machine held. In a timer interrupt all
-// timers that are due are delivered first; then, on the way out of the interrupt, the request to reschedule. `reschedule` may
-// switch tasks (context.hpp): it returns when the interrupted task is switched back to, perhaps on another pCPU.
-// Floor: arch/x86_64.
+// Both are called with interrupts off, on the pCPU they are about, with no lock of the machine held. In a timer
+// interrupt all timers that are due are delivered first; then, on the way out of the interrupt, the request to
+// reschedule. `reschedule` may switch tasks (context.hpp): it returns when the interrupted task is switched back to,
+// perhaps on another pCPU. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/time.hpp"
@@ -13,23 +13,25 @@ namespace hv::arch {
 
 struct UpCalls {
     void* self{nullptr};
-    void (*timer)(void* self, CpuId cpu, TimerId timer, Instant now) {nullptr};
-    void (*reschedule)(void* self, CpuId cpu, Instant now) {nullptr};
+    void (*timer)(void* self, CpuId cpu, TimerId timer, Instant now){nullptr};
+    void (*reschedule)(void* self, CpuId cpu, Instant now){nullptr};
 };
 
-// Takes effect at once on all pCPUs. `calls` must stay where it is until others are installed; nullptr: nobody listens, and
-// timers and requests vanish. Self-tests install their own and restore what was there.
+// Takes effect at once on all pCPUs. `calls` must stay where it is until others are installed; nullptr: nobody listens,
+// and timers and requests vanish. Self-tests install their own and restore what was there.
 void install_up_calls(UpCalls const* calls) noexcept;
 [[nodiscard]] UpCalls const* installed_up_calls() noexcept;
 
-// For task code that tickled its own pCPU, or may have been tickled, before it turns interrupts on again. Interrupts off.
+// For task code that tickled its own pCPU, or may have been tickled, before it turns interrupts on again. Interrupts
+// off.
 void reschedule_if_asked() noexcept;
 // Asks a pCPU to reschedule. Idempotent until it does; callable with any lock held.
 void ask_to_reschedule(CpuId cpu) noexcept;
 
 // What a pCPU does when there is nothing to do: halts with interrupts on, and serves interrupts and requests.
 [[noreturn]] void idle_forever() noexcept;
-// One step of it: returns after at least one interrupt, or at once if a request was served. Interrupts on before and after.
+// One step of it: returns after at least one interrupt, or at once if a request was served. Interrupts on before and
+// after.
 void idle_once() noexcept;
 
 } // namespace hv::arch

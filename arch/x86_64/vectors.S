@@ -1,5 +1,5 @@
-// The 256 entries of interrupts and exceptions: 16 bytes each, so that their addresses follow from their numbers. All of them
-// save a TrapFrame (trap_frame.hpp) and call handle_trap(frame) with interrupts off.
+// The 256 entries of interrupts and exceptions: 16 bytes each, so that their addresses follow from their numbers. All
+// of them save a TrapFrame (trap_frame.hpp) and call handle_trap(frame) with interrupts off.
     .altmacro
 
     .section .text.vectors, "ax"
@@ -10,7 +10,7 @@ vector_stubs:
     .rept 256
     .balign 16
     // The processor itself pushes an error code for these.
-    .if vector != 8 && vector != 10 && vector != 11 && vector != 12 && vector != 13 && vector != 14 && vector != 17 && vector != 21
+    .if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21
     pushq $0
     .endif
     pushq $vector
@@ -58,8 +58,8 @@ leave_trap:
     addq $16, %rsp // vector and error code
     iretq
 
-// bool run_expecting_fault(ExpectedFault*, void (*function)(void*), void* argument): calls the function. If it faults as
-// expected, handle_trap resumes at fault_recovery with the stack pointer saved here.
+// bool run_expecting_fault(ExpectedFault*, void (*function)(void*), void* argument): calls the function. If it faults
+// as expected, handle_trap resumes at fault_recovery with the stack pointer saved here.
     .globl run_expecting_fault
 run_expecting_fault:
     pushq %rbp

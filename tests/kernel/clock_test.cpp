@@ -26,8 +26,7 @@ void read_clocks(void* argument)
         std::int64_t const now{arch::clock_now().ns()};
         if (now < before)
             relay.backward.fetch_add(1);
-        for (std::int64_t seen = before; seen < now && !relay.latest.compare_exchange_weak(seen, now);) {
-        }
+        for (std::int64_t seen = before; seen < now && !relay.latest.compare_exchange_weak(seen, now);) {}
         std::uint64_t const next_stamp{arch::Env{}.trace_clock(arch::this_cpu())};
         if (next_stamp <= stamp)
             relay.repeated_stamps.fetch_add(1);

@@ -150,7 +150,8 @@ HV_SELFTEST(memory_the_kernel_image_is_not_for_allocation)
         HV_CHECK(block.length > 0);
     // The image and the first megabyte count as reserved on the node that they lie on.
     NodeId const node{*pages().node_map().node_of(PhysAddr{arch::image_base})};
-    std::uint64_t const image_pages{(arch::address_of(image_end) - arch::kernel_base - arch::image_base) / arch::page_size};
+    std::uint64_t const image_pages{(arch::address_of(image_end) - arch::kernel_base - arch::image_base) /
+                                    arch::page_size};
     HV_CHECK(page_stats(node).reserved >= image_pages);
     HV_CHECK(is_consistent());
 }

@@ -48,7 +48,8 @@ void attempt(void* argument)
 {
     Attempt& a{*static_cast<Attempt*>(argument)};
     arch::FaultOutcome const outcome{arch::expect_fault(a.vector, a.function, a.argument)};
-    bool const right = outcome.faulted && outcome.error_code == a.error_code && outcome.overflowed_stack == a.overflows_stack;
+    bool const right =
+        outcome.faulted && outcome.error_code == a.error_code && outcome.overflowed_stack == a.overflows_stack;
     a.as_expected.fetch_add(right ? 1u : 0u);
 }
 

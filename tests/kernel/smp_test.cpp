@@ -52,7 +52,8 @@ HV_SELFTEST(smp_topology_counts_every_pcpu_once)
     HV_CHECK(seen == topology.online);
     for (CpuId const cpu : topology.online) {
         HV_CHECK(topology.node_of(cpu) == arch::percpu(cpu).node);
-        HV_CHECK(topology.siblings_of(cpu).test(cpu) && topology.siblings_of(cpu).is_subset_of(topology.socket_of(cpu)));
+        HV_CHECK(topology.siblings_of(cpu).test(cpu) &&
+                 topology.siblings_of(cpu).is_subset_of(topology.socket_of(cpu)));
     }
 }
 

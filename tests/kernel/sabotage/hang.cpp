@@ -1,5 +1,5 @@
-// Sabotage: kernels that fail in ways that a test driver must notice. Linked into build/sabotage.elf only; each is a self-test
-// that is chosen by name.
+// Sabotage: kernels that fail in ways that a test driver must notice. Linked into build/sabotage.elf only; each is a
+// self-test that is chosen by name.
 #include "arch/x86_64/instructions.hpp"
 #include "boot/selftest.hpp"
 
