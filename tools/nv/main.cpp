@@ -61,9 +61,9 @@ void add_run(CLI::App& app, RunArguments& arguments)
     command.add_option("--out", arguments.out, "Where each run's folder SCENARIO-POLICY-SEED goes")
         ->capture_default_str();
     add_overrides(command, arguments.options.overrides);
-    command
-        .add_option("--selftest", arguments.selftest, "Also run the kernel's self-tests, or with =PATTERN some of them")
-        ->expected(0, 1);
+    // A flag, so that the scenario behind it is not taken for its pattern.
+    command.add_flag("--selftest{*}", arguments.selftest,
+                     "Also run the kernel's self-tests, or with =PATTERN those with that in their name");
     command.add_option("--append", arguments.options.qemu.append, "More for the kernel's command line");
     command.add_flag("--machine-only", arguments.options.qemu.machine_only,
                      "Boot the scenario's machine without the scenario");
@@ -139,7 +139,7 @@ ExitCode do_run(RunArguments& arguments, bool selftest)
     options.kernel = arguments.kernel;
     options.out = arguments.out;
     options.qemu.selftest = selftest;
-    options.qemu.selftest_pattern = arguments.selftest;
+    options.qemu.selftest_pattern = arguments.selftest == "*" ? "" : arguments.selftest;
     options.total_limit = to_limit(arguments.timeout, "--timeout");
     options.silence_limit = to_limit(arguments.silence, "--silence");
     return run_scenarios(options);
