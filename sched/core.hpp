@@ -100,8 +100,9 @@ private:
     void finish_migration(CpuId self, Vcpu& vcpu, Instant now);
     [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now);
     [[nodiscard]] static bool take_idle_work(Pcpu& pcpu);
-    void update_node_affinity(Domain& domain);
-    void spread_node_affinity(Domain& domain, Instant now);
+    void update_node_affinity(Domain& domain) HV_EXCLUDES(steering_lock_);
+    void recompute_node_affinity(Domain& domain) HV_REQUIRES(steering_lock_);
+    void spread_node_affinity(Domain& domain, Instant now) HV_REQUIRES(steering_lock_);
     void trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now);
     void suspend_or_resume_tick(Pcpu& pcpu, bool resume, Instant now);
 
@@ -112,6 +113,8 @@ private:
     Pool& pool_;
     PolicyOps const& ops_;
     void* policy_;
+    // Guards what domains are set to: weight, cap, node affinity.
+    TicketLock steering_lock_{steering_lock_key()};
     Domain idle_domain_{idle_domain_id};
     List<Domain, AllDomainsTag> domains_; // in order of creation
 };

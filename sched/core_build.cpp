@@ -156,6 +156,8 @@ Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId ini
 
 void Core::set_params(Domain& domain, DomainParams params)
 {
+    // Held over both, so that the policy's copy and ours end the same however many set them at once.
+    Guard guard{steering_lock_, irqs_off};
     if (ops_.params_changed != nullptr)
         ops_.params_changed(policy_, domain, params);
     domain.params = params;
@@ -168,16 +170,26 @@ Status<ParamError> Core::set_policy_param(std::string_view key, std::int64_t val
     return ops_.set_param(policy_, key, value);
 }
 
-// Automatic: the nodes of all pCPUs that some vCPU may run on.
 void Core::update_node_affinity(Domain& domain)
+{
+    Guard guard{steering_lock_, irqs_off};
+    recompute_node_affinity(domain);
+}
+
+// Automatic: the nodes of all pCPUs that some vCPU may run on.
+void Core::recompute_node_affinity(Domain& domain)
 {
     if (!domain.auto_node_affinity || domain.vcpus.empty())
         return;
     NodeMask nodes;
-    for (Vcpu const& vcpu : domain.vcpus)
+    for (Vcpu const& vcpu : domain.vcpus) {
+        CpuId const cpu{lock_processor(vcpu)};
+        CpuMask const allowed{vcpu.hard_affinity & pool_.members()};
+        unlock_pair(cpu, cpu);
         for (NodeId const node : pool_.topology().nodes())
-            if (count_common(vcpu.hard_affinity & pool_.members(), pool_.topology().pcpus_of(node)) != 0)
+            if (allowed.intersects(pool_.topology().pcpus_of(node)))
                 nodes.set(node);
+    }
     domain.node_affinity = nodes;
 }
 
@@ -201,9 +213,10 @@ Status<CoreError> Core::set_node_affinity(Domain& domain, NodeMask nodes, Instan
 {
     if (nodes.empty())
         return fail(CoreError::empty_affinity);
+    Guard guard{steering_lock_, irqs_off};
     domain.auto_node_affinity = nodes == NodeMask::all();
     if (domain.auto_node_affinity)
-        update_node_affinity(domain);
+        recompute_node_affinity(domain);
     else
         domain.node_affinity = nodes;
     spread_node_affinity(domain, now);

@@ -2,6 +2,7 @@
 // or of the same rank and a higher ordinal. Debug builds check it (arch/generic/lock_order.hpp).
 //
 //   rank  lock                            ordinal   rule
+//   5     what domains are set to (core)  0         taken by whoever steers, never to schedule
 //   10    a policy's own (credit: the     0         taken before any run-queue lock, never while holding one
 //         private lock)
 //   20    run queue, one a pCPU           pCPU      two of them in ascending order; a thief takes a peer's by try_lock only
@@ -17,6 +18,7 @@
 
 namespace hv::sched {
 
+[[nodiscard]] constexpr LockKey steering_lock_key() { return {.rank = 5, .ordinal = 0}; }
 [[nodiscard]] constexpr LockKey policy_lock_key() { return {.rank = 10, .ordinal = 0}; }
 [[nodiscard]] constexpr LockKey run_queue_lock_key(CpuId cpu) { return {.rank = 20, .ordinal = cpu.value()}; }
 

@@ -107,7 +107,8 @@ struct Domain : ListNode<AllDomainsTag> {
     explicit Domain(DomainId number) : id{number} {}
 
     DomainId const id;
-    DomainParams params; // the policy's lock, where it has one
+    // Steering lock for these three.
+    DomainParams params;
     // Where its memory comes from and, while `auto_node_affinity` is off, where its vCPUs would rather run.
     NodeMask node_affinity{NodeMask::all()};
     bool auto_node_affinity{true};
