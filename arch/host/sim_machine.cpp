@@ -1,7 +1,6 @@
 #include "arch/host/sim_machine.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -9,8 +8,7 @@
 namespace hv::arch {
 
 SimMachine::SimMachine(MachineShape const& shape, SimCosts costs, std::size_t trace_bytes_per_pcpu)
-    : shape_{shape}, costs_{costs}, pcpu_timers_(shape.topology().pcpus.size()),
-      requested_(shape.topology().pcpus.size()), trace_memory_(shape.topology().pcpus.size())
+    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()), trace_memory_(shape.topology().pcpus.size())
 {
     for (auto& memory : trace_memory_)
         memory.resize(trace_bytes_per_pcpu);
@@ -24,38 +22,32 @@ SimMachine::~SimMachine()
 
 // ----------------------------------------------------------------------------------------------------------------- events
 
-void SimMachine::push(Instant when, CpuId cpu, TimerId::Rep id)
-{
-    events_.push({.when = when, .order = next_order_++, .cpu = cpu, .id = id});
-}
-
 void SimMachine::run_until(Instant end)
 {
-    while (!events_.empty() && events_.top().when <= end) {
-        Event const event{events_.top()};
-        events_.pop();
-        if (event.id != ipi_event && armed(event.cpu, TimerId{event.id}) != event.order)
-            continue; // disarmed or armed anew since
+    while (!events_.empty() && events_.earliest().when <= end) {
+        EventHeap::Event const event{events_.earliest()};
+        events_.drop(event.slot);
         now_ = std::max(now_, event.when);
         ++events_handled_;
-        handle(event);
+        handle(event.slot);
         carry_out_reschedules();
         client_->settled(now_);
     }
     now_ = std::max(now_, end);
 }
 
-void SimMachine::handle(Event const& event)
+void SimMachine::handle(EventHeap::Slot slot)
 {
-    executing_ = event.cpu;
-    if (event.id == ipi_event) {
-        wanted_.set(event.cpu);
+    if (slot < fixed_slots()) {
+        executing_ = CpuId{static_cast<CpuId::Rep>(slot / slots_per_pcpu)};
+        if (slot % slots_per_pcpu == ipi_slot)
+            wanted_.set(executing_);
+        else
+            client_->timer(executing_, TimerId{slot % slots_per_pcpu}, now_);
         return;
     }
-    TimerId const timer{event.id};
-    armed(event.cpu, timer) = 0;
-    if (event.id >= first_moving_timer)
-        executing_ = client_->place_of(timer, event.cpu);
+    TimerId const timer{slot - fixed_slots() + first_moving_timer};
+    executing_ = client_->place_of(timer, armed_on_[slot - fixed_slots()]);
     client_->timer(executing_, timer, now_);
 }
 
@@ -87,17 +79,15 @@ void SimMachine::tickle(CpuId cpu) noexcept
     if (cpu == executing_ || costs_.ipi == Duration{})
         wanted_.set(cpu);
     else
-        push(now_ + costs_.ipi, cpu, ipi_event);
+        events_.put(cpu.value() * slots_per_pcpu + ipi_slot, now_ + costs_.ipi);
 }
 
-std::uint64_t& SimMachine::armed(CpuId cpu, TimerId timer)
+EventHeap::Slot SimMachine::slot_of(CpuId cpu, TimerId timer) const
 {
+    HV_ASSERT(timer.value() != ipi_slot);
     if (timer.value() < first_moving_timer)
-        return pcpu_timers_[cpu.value()][timer.value()];
-    std::size_t const index{timer.value() - first_moving_timer};
-    if (index >= moving_timers_.size())
-        moving_timers_.resize(index + 1);
-    return moving_timers_[index];
+        return cpu.value() * slots_per_pcpu + timer.value();
+    return fixed_slots() + timer.value() - first_moving_timer;
 }
 
 // xorshift64, advanced for every timer of the scheduler that is set, whether it will fire or not.
@@ -114,11 +104,15 @@ void SimMachine::arm(CpuId cpu, TimerId timer, Instant when) noexcept
     constexpr TimerId::Rep scheduler_timers = 3; // slice, tick and accounting
     if (costs_.timer_late > Duration{} && timer.value() < scheduler_timers)
         when = when + lateness();
-    armed(cpu, timer) = next_order_;
-    push(when, cpu, timer.value());
+    if (timer.value() >= first_moving_timer) {
+        std::size_t const index{timer.value() - first_moving_timer};
+        armed_on_.resize(std::max(armed_on_.size(), index + 1));
+        armed_on_[index] = cpu;
+    }
+    events_.put(slot_of(cpu, timer), when);
 }
 
-void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept { armed(cpu, timer) = 0; }
+void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept { events_.drop(slot_of(cpu, timer)); }
 
 void* SimMachine::allocate(NodeId, std::size_t bytes, std::size_t align) noexcept
 {

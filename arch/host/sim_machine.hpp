@@ -8,13 +8,11 @@
 // Single-threaded. Floor: arch/host.
 #pragma once
 
+#include "arch/host/event_heap.hpp"
 #include "arch/host/machine_shape.hpp"
 
 #include <arch/env.hpp>
 
-#include <array>
-#include <memory>
-#include <queue>
 #include <vector>
 
 namespace hv::arch {
@@ -66,24 +64,14 @@ public:
     [[nodiscard]] std::span<std::byte> trace_memory(CpuId cpu) noexcept override;
 
 private:
-    static constexpr TimerId::Rep first_moving_timer = 16;
-    static constexpr TimerId::Rep ipi_event = ~TimerId::Rep{0};
+    // Slots of the heap: 16 a pCPU, of which the last is a reschedule on its way there, then one for each moving timer.
+    static constexpr std::uint32_t slots_per_pcpu = 16;
+    static constexpr std::uint32_t ipi_slot = slots_per_pcpu - 1;
+    static constexpr TimerId::Rep first_moving_timer = slots_per_pcpu;
 
-    struct Event {
-        Instant when;
-        std::uint64_t order; // of creation
-        CpuId cpu;
-        TimerId::Rep id; // of the timer, or ipi_event
-
-        friend bool operator>(Event const& a, Event const& b)
-        {
-            return a.when != b.when ? a.when > b.when : a.order > b.order;
-        }
-    };
-
-    std::uint64_t& armed(CpuId cpu, TimerId timer);
-    void push(Instant when, CpuId cpu, TimerId::Rep id);
-    void handle(Event const& event);
+    [[nodiscard]] EventHeap::Slot slot_of(CpuId cpu, TimerId timer) const;
+    [[nodiscard]] std::uint32_t fixed_slots() const { return static_cast<std::uint32_t>(requested_.size()) * slots_per_pcpu; }
+    void handle(EventHeap::Slot slot);
     void carry_out_reschedules();
     [[nodiscard]] Duration lateness();
 
@@ -93,14 +81,11 @@ private:
     SimClient* client_{nullptr};
     Instant now_;
     CpuId executing_{};
-    std::uint64_t next_order_{1};
     std::uint64_t events_handled_{0};
     std::uint64_t late_state_{88172645463325252ull};
     std::uint64_t last_stamp_{0};
-    std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
-    // The order number of the event that stands for an armed timer; 0: not armed. An event with another number is stale.
-    std::vector<std::array<std::uint64_t, first_moving_timer>> pcpu_timers_;
-    std::vector<std::uint64_t> moving_timers_;
+    EventHeap events_;
+    std::vector<CpuId> armed_on_; // by moving timer
     CpuMask wanted_;              // reschedules to carry out after this event
     std::vector<char> requested_; // asked for, not carried out yet
     std::vector<std::vector<std::byte>> trace_memory_;

@@ -14,11 +14,20 @@ CreditVcpu& Credit::balance(CpuId self, CreditVcpu& best_here, bool& migrated, I
                                         : mine.counters.load_balance_other);
     if (pool_.members().test(self)) {
         NodeId const own{topology.node_of(self)};
+        CpuMask busy{pool_.members() - idlers_.snapshot()};
+        busy.clear(self);
+        // Upstream 4.3 locks every busy peer; where nobody waits it finds nothing, which is known without.
+        CpuMask const victims{busy & waiters_.snapshot()};
+        if (victims.empty()) {
+            mine.counters.steal_peer_idle += 2 * busy.count(); // once a step
+            remove(mine, best_here);
+            return best_here;
+        }
         // First all nodes for vCPUs that would rather be here, then all nodes for any: upstream's order, by node number.
         for (BalanceStep const step : balance_steps) {
             NodeId node{own};
             do {
-                if (CreditVcpu* const stolen = steal_from_node(self, node, best_here.prio(), step, now)) {
+                if (CreditVcpu* const stolen = steal_from(self, victims & topology.pcpus_of(node), best_here.prio(), step, now)) {
                     migrated = true;
                     return *stolen;
                 }
@@ -26,17 +35,14 @@ CreditVcpu& Credit::balance(CpuId self, CreditVcpu& best_here, bool& migrated, I
             } while (node != own);
         }
     }
-    mine.queue.remove(best_here);
+    remove(mine, best_here);
     return best_here;
 }
 
 // From the busy pCPUs of one node, lowest id first.
-CreditVcpu* Credit::steal_from_node(CpuId self, NodeId node, Prio floor, BalanceStep step, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS
+CreditVcpu* Credit::steal_from(CpuId self, CpuMask const& victims, Prio floor, BalanceStep step, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS
 {
-    CpuMask busy{pool_.members() & pool_.topology().pcpus_of(node)};
-    busy -= idlers_.snapshot();
-    busy.clear(self);
-    for (CpuId const peer : busy) {
+    for (CpuId const peer : victims) {
         CreditPcpu& victim{at(peer)};
         if (!victim.pcpu.lock.try_lock()) {
             ++count(self).steal_trylock_failed;
@@ -74,7 +80,7 @@ CreditVcpu* Credit::steal(CpuId self, CreditPcpu& victim, Prio floor, BalanceSte
         pool_.tracer().emit(self, now, trace::Event::stolen_vcpu, victim.pcpu.id.value(), vcpu.domain.id.value(),
                             vcpu.index.value());
         ++count(self).migrate_queued;
-        victim.queue.remove(candidate);
+        remove(victim, candidate);
         vcpu.set_processor(self);
         return &candidate;
     }

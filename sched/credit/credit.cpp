@@ -37,7 +37,7 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
         return {.next = &current, .slice = params_.ratelimit};
     }
     if (runnable)
-        mine.queue.insert(outgoing, outgoing.has(Flag::yield));
+        insert(mine, outgoing);
 
     HV_ASSERT(!mine.queue.empty()); // The idle vCPU is queued whenever it does not run.
     CreditVcpu* next{mine.queue.front()};
@@ -50,7 +50,7 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
 
     bool migrated{false};
     if (next->prio() > Prio::over)
-        mine.queue.remove(*next);
+        remove(mine, *next);
     else
         next = &balance(self, *next, migrated, now);
 
@@ -85,7 +85,7 @@ void Credit::enqueue(CpuId, Vcpu& vcpu, Instant) noexcept
 {
     CreditPcpu& pcpu{at(vcpu.processor())};
     pcpu.pcpu.lock.assert_held();
-    pcpu.queue.insert(data(vcpu), data(vcpu).has(Flag::yield));
+    insert(pcpu, data(vcpu));
 }
 
 void Credit::sleep(CpuId, Vcpu& vcpu, Instant) noexcept
@@ -93,7 +93,7 @@ void Credit::sleep(CpuId, Vcpu& vcpu, Instant) noexcept
     CreditPcpu& pcpu{at(vcpu.processor())};
     pcpu.pcpu.lock.assert_held();
     if (data(vcpu).is_queued())
-        pcpu.queue.remove(data(vcpu));
+        remove(pcpu, data(vcpu));
 }
 
 CpuId Credit::pick_cpu(CpuId self, Vcpu& vcpu, Instant now) noexcept { return pick(self, vcpu, true, now); }

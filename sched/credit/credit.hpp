@@ -52,6 +52,20 @@ private:
     Counters& count(CpuId self) { return at(self).counters; }
     CreditPcpu& at(CpuId cpu) { return *static_cast<CreditPcpu*>(pool_.pcpu(cpu).policy_data); }
 
+    // The only ways onto a queue and off it; the pCPU's lock is held.
+    void insert(CreditPcpu& pcpu, CreditVcpu& vcpu) HV_REQUIRES(pcpu.pcpu.lock)
+    {
+        pcpu.queue.insert(vcpu, vcpu.has(Flag::yield));
+        if (!vcpu.is_idle && pcpu.waiting++ == 0)
+            waiters_.set(pcpu.pcpu.id);
+    }
+    void remove(CreditPcpu& pcpu, CreditVcpu& vcpu) HV_REQUIRES(pcpu.pcpu.lock)
+    {
+        pcpu.queue.remove(vcpu);
+        if (!vcpu.is_idle && --pcpu.waiting == 0)
+            waiters_.clear(pcpu.pcpu.id);
+    }
+
     static void burn(CreditVcpu& vcpu, Instant now);
     void sort_if_stale(CreditPcpu& pcpu);
 
@@ -62,7 +76,7 @@ private:
     CpuId pick(CpuId self, Vcpu& vcpu, bool commit, Instant now);
     // balance.cpp
     CreditVcpu& balance(CpuId self, CreditVcpu& best_here, bool& migrated, Instant now);
-    CreditVcpu* steal_from_node(CpuId self, NodeId node, Prio floor, BalanceStep step, Instant now);
+    CreditVcpu* steal_from(CpuId self, CpuMask const& victims, Prio floor, BalanceStep step, Instant now);
     CreditVcpu* steal(CpuId self, CreditPcpu& victim, Prio floor, BalanceStep step, Instant now);
     // accounting.cpp
     void activate(CpuId self, CreditVcpu& vcpu, Instant now);
@@ -77,7 +91,8 @@ private:
     // anew (mended in 4.4), so shares and caps scale wrongly then.
     std::int64_t credits_per_tslice_{0};
     Duration tick_period_;
-    AtomicCpuMask idlers_; // pCPUs that run idle and may be tickled
+    AtomicCpuMask idlers_;  // pCPUs that run idle and may be tickled
+    AtomicCpuMask waiters_; // pCPUs with somebody queued: a thief need not lock the others to find nothing there
     std::atomic<std::uint32_t> sort_epoch_{0};
 
     TicketLock private_lock_{policy_lock_key()};

@@ -51,7 +51,7 @@ enum class Flag : std::uint32_t {
 };
 
 struct CreditVcpu : ListNode<RunQueueTag>, ListNode<ActiveVcpuTag> {
-    explicit CreditVcpu(Vcpu& owner) : vcpu{owner}, prio_{owner.is_idle() ? Prio::idle : Prio::under} {}
+    explicit CreditVcpu(Vcpu& owner) : vcpu{owner}, is_idle{owner.is_idle()}, prio_{owner.is_idle() ? Prio::idle : Prio::under} {}
 
     [[nodiscard]] Prio prio() const noexcept { return prio_.load(std::memory_order_relaxed); }
     // relaxed: accounting writes it without the run-queue lock; readers take either value, and the queue is sorted later.
@@ -69,6 +69,7 @@ struct CreditVcpu : ListNode<RunQueueTag>, ListNode<ActiveVcpuTag> {
     }
 
     Vcpu& vcpu;
+    bool const is_idle; // not to be told from the priority: with idle work to do it is boosted
     // relaxed everywhere: burning and earning commute, and nothing else hangs on it.
     std::atomic<std::int32_t> credit{0};
     std::int64_t residual{0};  // what charging left over, in 1e-6 credits; 0..999999
@@ -99,6 +100,7 @@ struct CreditPcpu {
     std::uint32_t sorted_epoch{0}; // this pCPU's own
     CpuId idle_bias{};             // where the last pick of an idle neighbour ended; run-queue lock
     CpuId last_tickled{};          // rotor of the wakes that this pCPU carries out
+    std::uint32_t waiting HV_GUARDED_BY(pcpu.lock){0}; // queued, the idle vCPU not counted
     Counters counters;             // this pCPU's own
 };
 

@@ -1,7 +1,8 @@
 // The trace's events: one table from which the numbers, the names and the decoders come.
 //
 // Numbers and payloads are xentrace's (the layouts of Xen 4.17), so that xenalyze and xentrace_format read our traces; what
-// Xen has no event for uses scheduler id 7 of the scheduler class (0x22e..), which those tools pass over. A record's header
+// Xen has no event for uses scheduler id 7 of the scheduler class (0x22e..), or 0x1f1.. where it is not of the scheduler; those
+// tools pass over both. A record's header
 // word is event | words << 28 | has_stamp << 31. No state. Floor: sched.
 #pragma once
 
@@ -16,6 +17,8 @@ enum class Event : std::uint32_t {
     lost_records = 0x0001f001,
     wrap_buffer = 0x0001f002,
     cpu_change = 0x0001f003,
+    phase_end = 0x0001f110,    // a workload's phase ended: vCPU, response time (low, high word; all ones: it has none)
+    event_missed = 0x0001f111, // an event found the previous one still pending
     runstate_change = 0x00021001, // | old << 8 | new << 4
     continue_running = 0x00021002,
     tasklet = 0x00022001,
@@ -32,8 +35,6 @@ enum class Event : std::uint32_t {
     credit = 0x00022e02,
     tick = 0x00022e10,
     migrate = 0x00022e11,
-    phase_end = 0x00022e12,    // a workload's phase ended: vCPU, response time (low, high word; all ones: it has none)
-    event_missed = 0x00022e13, // an event found the previous one still pending
     domain_add = 0x00028001,
     domain_remove = 0x00028002,
     sleep = 0x00028003,
@@ -82,6 +83,8 @@ inline constexpr std::array event_table = [] {
         EventInfo{Event::lost_records, "lost_records", {count, packed_vcpu, count, count}},
         EventInfo{Event::wrap_buffer, "wrap_buffer", {}},
         EventInfo{Event::cpu_change, "cpu_change", {pcpu, count}},
+        EventInfo{Event::phase_end, "numavisor:phase_end", {packed_vcpu, count, count}},
+        EventInfo{Event::event_missed, "numavisor:event_missed", {packed_vcpu}},
         EventInfo{Event::runstate_change, "runstate_change", {packed_vcpu}},
         EventInfo{Event::continue_running, "continue_running", {packed_vcpu}},
         EventInfo{Event::tasklet, "csched:sched_tasklet", {}},
@@ -98,8 +101,6 @@ inline constexpr std::array event_table = [] {
         EventInfo{Event::credit, "numavisor:credit", {packed_vcpu, signed_count, signed_count, count}},
         EventInfo{Event::tick, "numavisor:tick", {packed_vcpu}},
         EventInfo{Event::migrate, "numavisor:migrate", {packed_vcpu, pcpu, pcpu}},
-        EventInfo{Event::phase_end, "numavisor:phase_end", {packed_vcpu, count, count}},
-        EventInfo{Event::event_missed, "numavisor:event_missed", {packed_vcpu}},
         EventInfo{Event::domain_add, "domain_add", {domain}},
         EventInfo{Event::domain_remove, "domain_remove", {domain}},
         EventInfo{Event::sleep, "vcpu_sleep", {domain, vcpu}},

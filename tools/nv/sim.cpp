@@ -28,8 +28,8 @@ namespace {
 using sched::trace::Event;
 
 // Run states and what workloads report: all that figures need.
-constexpr std::uint32_t figures_mask = 0x00023000;
-constexpr std::uint32_t decisions_mask = 0x0002b000;
+constexpr std::uint32_t figures_mask = 0x00031000;
+constexpr std::uint32_t decisions_mask = 0x00039000;
 constexpr std::size_t trace_bytes = std::size_t{64} << 20;
 
 struct Ears {
