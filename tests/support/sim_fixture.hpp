@@ -107,7 +107,7 @@ public:
     void save_contexts();
 
 private:
-    static constexpr TimerId action_timer{15};
+    static constexpr TimerId action_timer{14};
 
     void timer(CpuId self, TimerId id, Instant now) override;
     void reschedule(CpuId self, Instant now) override;
