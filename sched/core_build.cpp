@@ -195,9 +195,12 @@ void Core::recompute_node_affinity(Domain& domain)
 
 Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now)
 {
-    if (!mask.intersects(pool_.members()))
-        return fail(CoreError::empty_affinity);
     CpuId const cpu{lock_processor(vcpu)};
+    // Under the lock: a pCPU that leaves is out of the pool before it asks for the locks of the vCPUs whose affinity it breaks.
+    if (!mask.intersects(pool_.members())) {
+        unlock_pair(cpu, cpu);
+        return fail(CoreError::empty_affinity);
+    }
     vcpu.hard_affinity = mask;
     if (ops_.affinity_changed != nullptr)
         ops_.affinity_changed(policy_, vcpu, now);

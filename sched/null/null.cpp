@@ -53,7 +53,9 @@ public:
     CpuId pick_cpu(CpuId, Vcpu& vcpu, Instant) noexcept
     {
         CpuMask const allowed{vcpu.hard_affinity & pool_.members()};
-        return allowed.test(vcpu.processor()) ? vcpu.processor() : allowed.cycle(vcpu.processor());
+        // Empty: the last pCPU of its affinity is leaving, and the core is about to break the affinity and ask again.
+        bool const stays{allowed.test(vcpu.processor()) || allowed.empty()};
+        return stays ? vcpu.processor() : allowed.cycle(vcpu.processor());
     }
 
 private:
