@@ -124,8 +124,10 @@ void Core::wake(CpuId self, Vcpu& vcpu, Instant now)
         if (!decision.queue)
             break;
         // Its context is still being saved on its own pCPU, so nobody else may pick it up yet.
-        if (vcpu.is_running() || round == 3)
+        if (decision.queue_on != own && (vcpu.is_running() || round == 3)) {
             decision.queue_on = own;
+            decision.tickle.set(own); // The policy tickled for the other place, and its own pCPU may idle.
+        }
         if (decision.queue_on == own || decision.queue_on == other) {
             queue_woken(self, vcpu, decision, now);
             break;

@@ -6,9 +6,11 @@
 //   10    a policy's own (credit: the     0         taken before any run-queue lock, never while holding one
 //         private lock)
 //   20    run queue, one a pCPU           pCPU      two of them in ascending order; a thief takes a peer's by try_lock only
-//   40    memory of a node                node      below the scheduler: sched/ never holds it
+//   30    kernel stacks                   0         below the scheduler, as all that follow: sched/ never holds one
+//   39    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer
+//   40    pages of a node                 node
 //   50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
-//   60    console                         0         leaf
+//   1000  console and host channel        0, 1      leaf
 //
 // Floor: sched. mm/ and arch/ state their own ranks and may not look here; the numbers are agreed on.
 #pragma once

@@ -1,7 +1,7 @@
 // The first instructions of the kernel: 32-bit protected mode without paging, as multiboot1 and multiboot2 loaders
 // leave it, up to the first C++ function in the higher half.
 //
-// The page tables built here live until paging.cpp replaces them: physical memory 0..4 GiB at 0 (for this code), at the
+// The page tables built here live until kernel_space.cpp replaces them: physical memory 0..4 GiB at 0 (for this code), at the
 // direct map's base and, its first GiB, at the kernel's base; 2 MiB pages, everything writable and executable.
 
 #define KERNEL_BASE 0xffffffff80000000

@@ -124,6 +124,8 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
 {
     {
         Guard guard{private_lock_, irqs_off};
+        if (self != master_)
+            return; // It left while its timer was on the way, and another pCPU has the timer by now.
         Counters& counters{count(self)};
         ++counters.acct_run;
         if (weight_ == 0) {
@@ -145,10 +147,11 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
             }
         }
         credit_balance_ = period.new_balance;
+        // Under the lock: once the master has left, nothing may arm its timer again.
+        pool_.env().arm(self, timer::accounting, now + params_.tslice);
     }
     // relaxed: the lock's release published the priorities; who reads late sorts at the next tick.
     sort_epoch_.fetch_add(1, std::memory_order_relaxed);
-    pool_.env().arm(self, timer::accounting, now + params_.tslice);
 }
 
 // Single-threaded callers only: tests and the simulator, between events.

@@ -95,6 +95,8 @@ private:
         member("seed", identity_.seed);
         member("source", json_string(identity_.source));
         member("lost_records", identity_.lost_records);
+        if (identity_.events != 0)
+            member("events", identity_.events);
         member("contradictions", metrics_.contradictions);
         member("sim_seconds", static_cast<double>(metrics_.window) / 1e9, 9);
         per_second("ctx_switches_per_s", metrics_.switches, 2);

@@ -13,6 +13,7 @@ struct RunIdentity {
     std::uint64_t seed{0};
     std::string source;            // "kernel" or "simulator"
     std::uint64_t lost_records{0}; // of the trace that the figures come from
+    std::uint64_t events{0};       // that a simulator handled
 };
 
 [[nodiscard]] std::string metrics_json(Metrics const& metrics, RunIdentity const& identity);

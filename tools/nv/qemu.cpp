@@ -89,10 +89,12 @@ void add_machine(std::vector<std::string>& words, Machine const& machine, std::v
         add_nodes(words, machine, shape);
 }
 
-std::string kernel_line(QemuOptions const& options)
+std::string kernel_line(Scenario const& scenario, QemuOptions const& options)
 {
     std::string line = options.live ? "" : "khz=1000000"; // One tick of the instruction counter is a nanosecond.
     auto const add = [&](std::string const& word) { line += (line.empty() ? "" : " ") + word; };
+    if (scenario.trace_ring_kib != 0)
+        add(fmt::format("trace={}", scenario.trace_ring_kib));
     if (options.selftest)
         add(options.selftest_pattern.empty() ? "selftest" : fmt::format("selftest=\"{}\"", options.selftest_pattern));
     if (!options.append.empty())
@@ -116,7 +118,7 @@ std::vector<std::string> qemu_command(Scenario const& scenario, QemuOptions cons
         words.insert(words.end(), {"-accel", "tcg,thread=multi"});
     else
         words.insert(words.end(), {"-accel", "tcg", "-icount", "shift=0,sleep=off"});
-    if (std::string const line = kernel_line(options); !line.empty())
+    if (std::string const line = kernel_line(scenario, options); !line.empty())
         words.insert(words.end(), {"-append", line});
     return words;
 }

@@ -144,7 +144,7 @@ Outcome simulate_one(std::filesystem::path const& file, Overrides const& overrid
         Simulated simulated{run_one(scenario, options.decisions ? &outcome.text : nullptr, traced)};
         outcome.trace = std::move(simulated.trace);
         outcome.run_name = scenario.run_name();
-        outcome.json = metrics_json(simulated.metrics, {.scenario = scenario.name, .policy = scenario.policy, .seed = scenario.seed, .source = "simulator"});
+        outcome.json = metrics_json(simulated.metrics, {.scenario = scenario.name, .policy = scenario.policy, .seed = scenario.seed, .source = "simulator", .events = simulated.events});
         if (!options.decisions)
             outcome.text = options.json ? outcome.json : figures_text(scenario, simulated.metrics);
     } catch (...) {
