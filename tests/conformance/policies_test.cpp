@@ -1,0 +1,102 @@
+// Every registered policy, on sixty small random machines: what the core promises holds after each event. A policy that
+// is added anywhere is tested here without another line.
+#include "tests/conformance/invariants.hpp"
+#include "tests/conformance/random_scenario.hpp"
+
+#include "tools/nv/pack.hpp"
+#include "tools/nv/simulation.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <vector>
+
+namespace hv::test {
+namespace {
+
+constexpr std::uint64_t seeds = 60;
+
+std::vector<std::string> policy_names()
+{
+    std::vector<std::string> names;
+    for (sched::PolicyOps const* ops : sched::policies())
+        names.emplace_back(ops->name);
+    std::ranges::sort(names); // The registry's own order is the linker's.
+    return names;
+}
+
+struct Outcome {
+    std::string broken;
+    std::uint64_t switches;
+    std::uint64_t fingerprint;
+};
+
+Outcome run(nv::Scenario const& scenario)
+{
+    std::vector<std::byte> const image{nv::pack(scenario)};
+    auto const view = scenario::validate(image);
+    EXPECT_TRUE(view.ok()) << "the generator made what the kernel refuses";
+    Invariants invariants{scenario.machine.ipi_ns == 0};
+    nv::Simulation simulation{
+        *view, {.listener = invariants.listener(), .after_event = [&](sched::System& system, Instant now) {
+                    invariants.check(system, now);
+                }}};
+    Instant const end{Instant::at_ns(static_cast<std::int64_t>(scenario.duration_ns))};
+    simulation.run_until(end);
+    invariants.check(simulation.system(), end);
+    return {.broken = invariants.broken(), .switches = invariants.switches(), .fingerprint = invariants.fingerprint()};
+}
+
+class EveryPolicy : public testing::TestWithParam<std::string> {
+protected:
+    static nv::Scenario scenario_of(std::uint64_t seed)
+    {
+        nv::Scenario scenario{random_scenario(seed)};
+        scenario.policy = GetParam();
+        return scenario;
+    }
+};
+
+TEST_P(EveryPolicy, KeepsTheInvariantsOnRandomMachines)
+{
+    std::uint64_t switches{0};
+    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+        nv::Scenario const scenario{scenario_of(seed)};
+        Outcome const outcome{run(scenario)};
+        switches += outcome.switches;
+        if (outcome.broken.empty())
+            continue;
+        std::string const file{testing::TempDir() + GetParam() + "-" + scenario.name + ".json"};
+        std::ofstream{file} << to_json(scenario);
+        ADD_FAILURE() << "seed " << seed << ": " << outcome.broken << "\nto see it again: nv sim " << file;
+        return;
+    }
+    EXPECT_GT(switches, seeds * 20) << "machines on which hardly anything happens test nothing";
+}
+
+TEST_P(EveryPolicy, DecidesTheSameInEveryRun)
+{
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        EXPECT_EQ(run(scenario_of(seed)).fingerprint, run(scenario_of(seed)).fingerprint) << "seed " << seed;
+    }
+}
+
+INSTANTIATE_TEST_SUITE_P(Conformance, EveryPolicy, testing::ValuesIn(policy_names()), [](auto const& instance) {
+    std::string name{instance.param};
+    std::ranges::replace_if(name, [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+    return name;
+});
+
+// What a failure leaves behind must be the scenario that failed.
+TEST(RandomScenario, SurvivesTheWayThroughAFile)
+{
+    for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+        nv::Scenario const made{random_scenario(seed)};
+        EXPECT_EQ(nv::pack(nv::parse_scenario(to_json(made), "random.json")), nv::pack(made)) << to_json(made);
+    }
+}
+
+} // namespace
+} // namespace hv::test
