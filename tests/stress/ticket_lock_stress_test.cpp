@@ -13,7 +13,8 @@
 namespace hv {
 namespace {
 
-// Counts only owners that follow another thread: a test in which one thread is done before the other begins sees no race.
+// Counts only owners that follow another thread: a test in which one thread is done before the other begins sees no
+// race.
 TEST(TicketLockStress, OrdersPlainAccessesOfItsOwners)
 {
     constexpr int wanted_handovers = 20'000;
@@ -96,7 +97,8 @@ TEST(AtomicCpuMaskStress, ASetBitIsNeverHiddenByAPeersClear)
             mask.clear(CpuId{own});
         }
     };
-    std::array threads{std::thread{toggle, CpuId::Rep{1}}, std::thread{toggle, CpuId::Rep{2}}, std::thread{toggle, CpuId::Rep{63}}};
+    std::array threads{std::thread{toggle, CpuId::Rep{1}}, std::thread{toggle, CpuId::Rep{2}},
+                       std::thread{toggle, CpuId::Rep{63}}};
     for (std::thread& thread : threads)
         thread.join();
     EXPECT_EQ(hidden.load(), 0);

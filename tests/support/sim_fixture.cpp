@@ -63,23 +63,27 @@ guest::Workload gridsleep(Duration grid, Duration guard)
 Sim::Sim(unsigned cores, SimOptions options) : Sim{arch::MachineShape::regular(1, cores, 1), 1, std::move(options)} {}
 
 Sim::Sim(std::vector<PcpuTopology> pcpus, unsigned nodes, SimOptions options, std::vector<Distance> distances)
-    : shape_{std::move(pcpus), nodes, std::move(distances)}, machine_{shape_, options.costs, options.trace_bytes_per_pcpu},
-      ops_{*options.policy}
+    : shape_{std::move(pcpus), nodes, std::move(distances)},
+      machine_{shape_, options.costs, options.trace_bytes_per_pcpu}, ops_{*options.policy}
 {
     machine_.set_client(*this);
     creating = options.policy;
     ops_.create = [](void* memory, Pool& pool) noexcept { return created = creating->create(memory, pool); };
-    auto const made = System::create(machine_.env(), {.policy = &ops_, .guest_limit = 256, .driver = guest::Driver::events,
+    auto const made = System::create(machine_.env(), {.policy = &ops_,
+                                                      .guest_limit = 256,
+                                                      .driver = guest::Driver::events,
                                                       .context_switch = options.context_switch,
                                                       .trace_mask = options.trace_mask});
     HV_ASSERT(made.ok());
     system_ = *made;
     policy_ = created;
-    system_->tracer().set_listener({.self = this, .event = [](void* self, CpuId on, Instant now, std::uint32_t number,
-                                                             std::span<std::uint32_t const> words) noexcept {
-                                        static_cast<Sim*>(self)->heard_.push_back(
-                                            {.on = on, .when = now, .number = number, .words = {words.begin(), words.end()}});
-                                    }});
+    system_->tracer().set_listener(
+        {.self = this,
+         .event = [](void* self, CpuId on, Instant now, std::uint32_t number,
+                     std::span<std::uint32_t const> words) noexcept {
+             static_cast<Sim*>(self)->heard_.push_back(
+                 {.on = on, .when = now, .number = number, .words = {words.begin(), words.end()}});
+         }});
     for (auto const& [key, value] : options.params)
         EXPECT_TRUE(core().set_policy_param(key, value).ok()) << key;
     for (CpuId const up : machine_.topology().online) {

@@ -1,8 +1,9 @@
 // A simulated machine with a scheduler, domains and vCPUs made by hand, for tests of one situation at a time.
 //
-// What a test does to the scheduler it does in on(cpu, ...): as an event of that pCPU, after which the machine carries out
-// the reschedules that were asked for, as it does after every event. A vCPU without a workload ("manual") runs until the
-// test blocks or pauses it. Everything is kept: switches, and every trace event. Single-threaded. Floor: tests.
+// What a test does to the scheduler it does in on(cpu, ...): as an event of that pCPU, after which the machine carries
+// out the reschedules that were asked for, as it does after every event. A vCPU without a workload ("manual") runs
+// until the test blocks or pauses it. Everything is kept: switches, and every trace event. Single-threaded. Floor:
+// tests.
 #pragma once
 
 #include "arch/host/sim_machine.hpp"
@@ -10,10 +11,20 @@
 
 #include <cstdint>
 #include <functional>
+#include <ostream>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
+
+namespace hv {
+
+// GoogleTest finds these by their arguments.
+inline void PrintTo(Duration d, std::ostream* out) { *out << d.ns() << " ns"; }
+inline void PrintTo(Instant t, std::ostream* out) { *out << "at " << t.ns() << " ns"; }
+inline void PrintTo(CpuId cpu, std::ostream* out) { *out << "pCPU " << cpu.value(); }
+
+} // namespace hv
 
 namespace hv::sched::test {
 

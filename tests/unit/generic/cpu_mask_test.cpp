@@ -37,7 +37,8 @@ static_assert([] {
     mask.set(cpu(4095));
     CpuMask const both{mask & CpuMask::of(cpu(64))};
     return mask.count() == 65 && mask.first() == cpu(1) && mask.next(cpu(64)) == cpu(4095) && both.count() == 1 &&
-           (mask - both).count() == 64 && (mask | CpuMask::of(cpu(0))) == (CpuMask::first_n(65) | CpuMask::of(cpu(4095)));
+           (mask - both).count() == 64 &&
+           (mask | CpuMask::of(cpu(0))) == (CpuMask::first_n(65) | CpuMask::of(cpu(4095)));
 }());
 
 TEST(CpuMask, StartsEmpty)
@@ -141,7 +142,8 @@ Model model_minus(Model const& a, Model const& b)
     return result;
 }
 
-// Same machine size for both, from one pCPU to the capacity; sets and clears in random order, so that words come and go.
+// Same machine size for both, from one pCPU to the capacity; sets and clears in random order, so that words come and
+// go.
 class RandomMasks {
 public:
     explicit RandomMasks(std::uint32_t seed) : random_{seed}, size_{pick_size()} {}

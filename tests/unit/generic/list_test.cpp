@@ -28,8 +28,7 @@ std::vector<int> ids(Names const& list)
 
 void drain(Names& list)
 {
-    while (list.pop_front() != nullptr) {
-    }
+    while (list.pop_front() != nullptr) {}
 }
 
 static_assert([] {

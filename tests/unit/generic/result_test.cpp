@@ -52,10 +52,7 @@ TEST(ResultDeathTest, TheValueOfAFailureIsCaught)
     EXPECT_DEATH(static_cast<void>(*half(1)), "ok_");
 }
 
-TEST(ResultDeathTest, TheErrorOfASuccessIsCaught)
-{
-    EXPECT_DEATH(static_cast<void>(half(2).error()), "ok_");
-}
+TEST(ResultDeathTest, TheErrorOfASuccessIsCaught) { EXPECT_DEATH(static_cast<void>(half(2).error()), "ok_"); }
 
 } // namespace
 } // namespace hv

@@ -20,7 +20,10 @@ class Complete {
 public:
     static constexpr std::string_view name{"complete"};
     explicit Complete(Pool& pool) : pool_{pool} {}
-    Decision schedule(CpuId self, Vcpu&, Instant, bool) noexcept { return {.next = pool_.pcpu(self).idle, .slice = {}}; }
+    Decision schedule(CpuId self, Vcpu&, Instant, bool) noexcept
+    {
+        return {.next = pool_.pcpu(self).idle, .slice = {}};
+    }
     WakeDecision wake(CpuId, Vcpu& vcpu, Instant) noexcept { return {.queue_on = vcpu.processor(), .tickle = {}}; }
     void enqueue(CpuId, Vcpu&, Instant) noexcept {}
     void sleep(CpuId, Vcpu&, Instant) noexcept {}
@@ -49,8 +52,8 @@ public:
 };
 static_assert(!Policy<ThrowingPick>);
 
-// A policy that this file alone knows: the most recently woken first, on the pCPU where it was put. It has a tick, and no
-// other optional hook.
+// A policy that this file alone knows: the most recently woken first, on the pCPU where it was put. It has a tick, and
+// no other optional hook.
 struct StackTag;
 
 class Stack {
@@ -79,7 +82,8 @@ public:
     }
     WakeDecision wake(CpuId, Vcpu& vcpu, Instant) noexcept
     {
-        return {.queue_on = vcpu.processor(), .queue = !data(vcpu).is_linked(), .tickle = CpuMask::of(vcpu.processor())};
+        return {
+            .queue_on = vcpu.processor(), .queue = !data(vcpu).is_linked(), .tickle = CpuMask::of(vcpu.processor())};
     }
     void enqueue(CpuId, Vcpu& vcpu, Instant) noexcept { waiting(vcpu.processor()).push_front(data(vcpu)); }
     void sleep(CpuId, Vcpu& vcpu, Instant) noexcept

@@ -46,7 +46,8 @@ static_assert([] {
 
 TEST(RunQueue, KeepsFifoOrderWithinOnePriority)
 {
-    Element a{Prio::under, 1}, b{Prio::boost, 2}, c{Prio::under, 3}, d{Prio::over, 4}, e{Prio::boost, 5}, idle{Prio::idle, 6};
+    Element a{Prio::under, 1}, b{Prio::boost, 2}, c{Prio::under, 3}, d{Prio::over, 4}, e{Prio::boost, 5},
+        idle{Prio::idle, 6};
     Queue queue;
     for (Element* element : {&idle, &a, &b, &c, &d, &e})
         queue.insert(*element);
@@ -95,8 +96,8 @@ TEST(RunQueue, APriorityThatChangesWhileQueuedTakesEffectAtThePartition)
     EXPECT_EQ(drain(queue), (std::vector{2, 3, 1}));
 }
 
-// Upstream's: until it is sorted, one that has become UNDER stays hidden behind an OVER one, and one that is inserted stops
-// at the first that is worse.
+// Upstream's: until it is sorted, one that has become UNDER stays hidden behind an OVER one, and one that is inserted
+// stops at the first that is worse.
 TEST(RunQueue, InsertionStopsAtTheFirstWorseElementEvenIfBetterOnesFollow)
 {
     Element a{Prio::under, 1}, b{Prio::under, 2}, late{Prio::under, 3};

@@ -72,7 +72,8 @@ std::vector<Record> decode(std::span<std::byte const> bytes)
     for (std::size_t at = 0; at < bytes.size();) {
         std::uint32_t const header{word(at)};
         std::size_t const words{(header >> 28) & 7};
-        Record record{.number = header & 0xfffffff, .stamp = word(at + 4) | std::uint64_t{word(at + 8)} << 32, .words = {}};
+        Record record{
+            .number = header & 0xfffffff, .stamp = word(at + 4) | std::uint64_t{word(at + 8)} << 32, .words = {}};
         EXPECT_NE(header >> 31, 0u) << "every record of ours has a stamp";
         for (std::size_t i = 0; i < words; ++i)
             record.words.push_back(word(at + 12 + 4 * i));
@@ -84,7 +85,7 @@ std::vector<Record> decode(std::span<std::byte const> bytes)
 
 bool is_lost(Record const& record) { return record.number == static_cast<std::uint32_t>(Event::lost_records); }
 
-// -------------------------------------------------------------------------------------- bytes, as xentrace would have them
+// ---------------------------------------------------------------------------------- bytes, as xentrace would have them
 
 TEST(TraceRing, RunStateChangeHasXentracesBytes)
 {
@@ -120,7 +121,7 @@ TEST(TraceRing, LostRecordsHasXentracesBytes)
     EXPECT_EQ(hex(test.consume()), "01f001c0 33333333 23000000 6a000000 02000100 11111111 22000000");
 }
 
-// ------------------------------------------------------------------------------------------------------------------ losses
+// -------------------------------------------------------------------------------------------------------------- losses
 
 TEST(TraceRing, DropsTheNewestAndTellsExactlyHowMany)
 {
@@ -172,8 +173,8 @@ TEST(TraceRing, CloseWithoutLossesWritesNothing)
     EXPECT_TRUE(test.consume().empty());
 }
 
-// Model: a host that takes whole passes at random times. Whatever it does, records come out in order, and those that are
-// missing are exactly those that LOST records tell.
+// Model: a host that takes whole passes at random times. Whatever it does, records come out in order, and those that
+// are missing are exactly those that LOST records tell.
 TEST(TraceRing, AccountsForEveryRecordWhateverTheHostsPace)
 {
     for (unsigned seed = 1; seed <= 20; ++seed) {
@@ -214,7 +215,7 @@ TEST(TraceRingDeathTest, MemoryThatIsNoPowerOfTwoIsCaught)
     EXPECT_DEATH(ring.attach(control, memory), "has_single_bit");
 }
 
-// ------------------------------------------------------------------------------------------------------------------- masks
+// --------------------------------------------------------------------------------------------------------------- masks
 
 TEST(TraceMask, ClassAndSubclassMustBothMatch)
 {
@@ -249,7 +250,7 @@ TEST(TraceEvents, EveryRunStateChangeIsDecodedFromItsNumber)
     EXPECT_EQ(find_event(0x00021003), nullptr);
 }
 
-// --------------------------------------------------------------------------------------------------------- tracer, listener
+// ---------------------------------------------------------------------------------------------------- tracer, listener
 
 using test::cpu;
 using test::Sim;
