@@ -70,7 +70,9 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
     members.clear(cpu);
     if (members.empty())
         return fail(CoreError::last_pcpu);
-    pool_.publish_members(members);
+    // Not anew when asked again: a version's readers have it to themselves for so many changes only.
+    if (pool_.members().test(cpu))
+        pool_.publish_members(members);
     bool somebody_left{false};
     for (Domain& domain : domains_)
         for (Vcpu& vcpu : domain.vcpus)
