@@ -28,6 +28,7 @@ void Credit::activate(CpuId self, CreditVcpu& vcpu, Instant now)
     CreditDomain& domain{data(vcpu.vcpu.domain)};
     if (!vcpu.is_active()) {
         domain.active.push_front(vcpu);
+        vcpu.set_active(true);
         ++domain.active_count;
         ++count(self).acct_vcpu_active;
         weight_ += domain.weight;
@@ -42,6 +43,7 @@ void Credit::deactivate(CpuId self, CreditVcpu& vcpu, Instant now)
 {
     CreditDomain& domain{data(vcpu.vcpu.domain)};
     domain.active.erase(vcpu);
+    vcpu.set_active(false);
     --domain.active_count;
     ++count(self).acct_vcpu_idle;
     weight_ -= domain.weight;

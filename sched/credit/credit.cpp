@@ -158,7 +158,7 @@ void Credit::pcpu_joins(CpuId cpu, Instant now) noexcept
     }
     CreditPcpu& mine{at(cpu)};
     mine.sorted_epoch = sort_epoch_.load(std::memory_order_relaxed);
-    mine.idle_bias = CpuId{static_cast<CpuId::Rep>(pool_.pcpu_limit() - 1)};
+    mine.idle_bias.store(CpuId{static_cast<CpuId::Rep>(pool_.pcpu_limit() - 1)}, std::memory_order_relaxed);
     idlers_.set(cpu);
     pool_.env().arm(cpu, timer::tick, now + tick_period_);
 }

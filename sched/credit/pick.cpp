@@ -79,7 +79,7 @@ CpuId Credit::pick(CpuId self, Vcpu& vcpu, bool commit, Instant now)
         if (!candidates.test(chosen) && !candidates.empty())
             chosen = candidates.cycle(chosen); // An idle start: a busy one would tie with its own idle sibling.
         Search search{pool_.topology(), idle, candidates, chosen, params_.smt_power_savings};
-        while (search.step([&](CpuId rival) { return at(rival).idle_bias; })) {
+        while (search.step([&](CpuId rival) { return at(rival).idle_bias.load(std::memory_order_relaxed); })) {
         }
         chosen = search.best();
         if (search.winner())
@@ -88,7 +88,7 @@ CpuId Credit::pick(CpuId self, Vcpu& vcpu, bool commit, Instant now)
             break;
     }
     if (commit && winner)
-        at(*winner).idle_bias = chosen;
+        at(*winner).idle_bias.store(chosen, std::memory_order_relaxed);
     pool_.tracer().emit(self, now, trace::Event::picked_cpu, vcpu.domain.id.value(), vcpu.index.value(), chosen.value());
     return chosen;
 }

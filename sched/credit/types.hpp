@@ -58,7 +58,9 @@ struct CreditVcpu : ListNode<RunQueueTag>, ListNode<ActiveVcpuTag> {
     void set_prio(Prio prio) { prio_.store(prio, std::memory_order_relaxed); }
 
     [[nodiscard]] bool is_queued() const { return ListNode<RunQueueTag>::is_linked(); }
-    [[nodiscard]] bool is_active() const { return ListNode<ActiveVcpuTag>::is_linked(); } // private lock
+    // Written under the private lock. relaxed: the tick looks without it; whoever is to be made active is looked at again.
+    [[nodiscard]] bool is_active() const { return active_.load(std::memory_order_relaxed); }
+    void set_active(bool active) { active_.store(active, std::memory_order_relaxed); }
 
     [[nodiscard]] bool has(Flag flag) const { return (flags_.load() & static_cast<std::uint32_t>(flag)) != 0; }
     // Both return whether it was set. Atomic: flags are written under different locks (upstream lost a PARKED once).
@@ -79,6 +81,7 @@ struct CreditVcpu : ListNode<RunQueueTag>, ListNode<ActiveVcpuTag> {
 private:
     std::atomic<std::uint32_t> flags_{0};
     std::atomic<Prio> prio_;
+    std::atomic<bool> active_{false};
 };
 
 struct CreditDomain : ListNode<ActiveDomainTag> {
@@ -98,7 +101,9 @@ struct CreditPcpu {
     Pcpu& pcpu;
     RunQueue<CreditVcpu> queue HV_GUARDED_BY(pcpu.lock);
     std::uint32_t sorted_epoch{0}; // this pCPU's own
-    CpuId idle_bias{};             // where the last pick of an idle neighbour ended; run-queue lock
+    // Where the last pick of an idle neighbour ended. relaxed: picks for vCPUs of other pCPUs use it too, under those pCPUs'
+    // locks; of two at once either may be remembered.
+    std::atomic<CpuId> idle_bias{CpuId{}};
     CpuId last_tickled{};          // rotor of the wakes that this pCPU carries out
     std::uint32_t waiting HV_GUARDED_BY(pcpu.lock){0}; // queued, the idle vCPU not counted
     Counters counters;             // this pCPU's own
