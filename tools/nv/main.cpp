@@ -98,7 +98,8 @@ void add_sim(CLI::App& app, SimArguments& arguments)
     command
         .add_option("--seeds", arguments.options.seeds,
                     "Several seeds, separated by commas: each scenario with each of them")
-        ->delimiter(',');
+        ->delimiter(',')
+        ->allow_extra_args(false);
     command.add_flag("--json", arguments.options.json, "Figures as a JSON list, one object a scenario and seed");
     command.add_flag("--decisions", arguments.options.decisions,
                      "Instead of figures each switch: time in ns, pCPU, outgoing, incoming");
