@@ -1,13 +1,14 @@
 // A machine of real threads, one a pCPU: what stands on the port runs as concurrently as the host allows, so that
 // ThreadSanitizer and the checks of a client see what it forgets to order.
 //
-// A pCPU's thread goes round: work that was posted to it, timers of its own that are due, a reschedule if it was tickled, and
-// then whatever runs on it; when there is nothing to do it sleeps. Time is the host's, sped up. Interrupts do not exist: all
-// calls up come from that loop. An order of events is not reproducible; a seed only varies where threads dawdle.
+// A pCPU's thread goes round: work that was posted to it, timers of its own that are due, a reschedule if it was
+// tickled, and then whatever runs on it; when there is nothing to do it sleeps. Time is the host's, sped up. Interrupts
+// do not exist: all calls up come from that loop. An order of events is not reproducible; a seed only varies where
+// threads dawdle.
 //
-// Locking: each pCPU's timers have a lock, a leaf (key 50, pCPU); none is held while calling up. Everything else is relaxed
-// on purpose: a tickle orders nothing, and posted work orders only who posts it before who does it. Whatever this machine
-// ordered beyond that, it would hide. Floor: arch/host.
+// Locking: each pCPU's timers have a lock, a leaf (key 50, pCPU); none is held while calling up. Everything else is
+// relaxed on purpose: a tickle orders nothing, and posted work orders only who posts it before who does it. Whatever
+// this machine ordered beyond that, it would hide. Floor: arch/host.
 #pragma once
 
 #include "arch/generic/thread_safety.hpp"
@@ -61,8 +62,8 @@ public:
 
     // Sets the threads going. `client` must outlast stop().
     void start(ThreadClient& client);
-    // Returns when every thread has ended the round that it was at; the caller then sees all they did. May be started again:
-    // timers, tickles and posted work are kept.
+    // Returns when every thread has ended the round that it was at; the caller then sees all they did. May be started
+    // again: timers, tickles and posted work are kept.
     void stop();
     // `work` shall be done on the thread of `cpu`, in the order of posting. From any thread.
     void post(CpuId cpu, Work work);
