@@ -39,6 +39,8 @@ host_src   := $(shared_src) $(sort $(wildcard arch/host/*.cpp))
 nv_src     := $(sort $(wildcard tools/nv/*.cpp))
 nv_lib_src := $(filter-out tools/nv/main.cpp,$(nv_src))
 unit_src   := $(sort $(wildcard tests/unit/*.cpp tests/unit/*/*.cpp tests/conformance/*.cpp)) $(sort $(wildcard tests/support/*.cpp))
+sched_src  := $(sort $(wildcard sched/*.cpp sched/*/*.cpp)) $(policy_dir_src)
+bench_src  := $(sort $(wildcard tests/bench/*.cpp)) tests/support/assert_host.cpp
 stress_src := $(sort $(wildcard tests/stress/*.cpp)) tests/support/assert_host.cpp
 
 # objects FLAVOUR,SOURCES: where the objects of a build flavour live.
@@ -62,6 +64,11 @@ $(O)/host/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(HOST_FLAGS) -O2 -c $< -o $@
+# bench: to count instructions, without any assertion.
+$(O)/bench/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)$(CXX) $(HOST_FLAGS) -O2 -DHV_NO_ASSERT -c $< -o $@
 $(O)/unit/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
@@ -107,8 +114,12 @@ $(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
+$(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp $(bench_src))
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread $^ -o $@
+
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test kernel check clean
+.PHONY: help run test kernel check bench-micro clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -118,6 +129,7 @@ help:
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make check    static checks only: floors, symbols, thread-safety analysis, format
+#: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
 #: make clean    remove build/
 #: make help     this text
 #:
@@ -144,6 +156,9 @@ check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(sh
 	@scripts/check-floors
 	@scripts/check-symbols $(call objects,kernel,$(shared_src))
 	@scripts/check-symbols $(call objects,kernel-debug,$(shared_src))
+
+bench-micro: $(O)/bench-micro
+	@scripts/bench-micro $<
 
 clean:
 	rm -rf $(O)
