@@ -160,7 +160,8 @@ void Core::queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Ins
 
 // ----------------------------------------------------------------------------------------------------------------- events
 
-bool Core::block(CpuId self, Vcpu& vcpu, Instant now)
+// Blocked from here on, unless an event is pending: then it is consumed instead, and false returned.
+bool Core::becomes_blocked(Vcpu& vcpu)
 {
     constexpr auto blocked = static_cast<std::uint32_t>(PauseFlag::blocked);
     constexpr auto pending = static_cast<std::uint32_t>(PauseFlag::event_pending);
@@ -168,9 +169,13 @@ bool Core::block(CpuId self, Vcpu& vcpu, Instant now)
     while (true) {
         std::uint32_t const desired = (flags & pending) != 0 ? flags & ~pending : flags | blocked;
         if (vcpu.pause_flags.compare_exchange_weak(flags, desired))
-            break;
+            return (flags & pending) == 0;
     }
-    if ((flags & pending) != 0)
+}
+
+bool Core::block(CpuId self, Vcpu& vcpu, Instant now)
+{
+    if (!becomes_blocked(vcpu))
         return false;
     pool_.tracer().emit(self, now, trace::Event::block, vcpu.domain.id.value(), vcpu.index.value());
     pool_.env().tickle(self);

@@ -95,6 +95,7 @@ private:
     void change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now);
     void mark_migrating(CpuId self, Vcpu& vcpu, Instant now);
     void sleep_locked(CpuId self, Vcpu& vcpu, Instant now);
+    [[nodiscard]] static bool becomes_blocked(Vcpu& vcpu);
     bool becomes_runnable(CpuId self, Vcpu& vcpu, Instant now);
     void queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Instant now);
     void finish_migration(CpuId self, Vcpu& vcpu, Instant now);

@@ -259,8 +259,8 @@ Status<CoreError> Core::set_soft_affinity(Vcpu& vcpu, CpuMask const& mask, Insta
 
 void Core::start(CpuId self, Vcpu& vcpu, bool blocked, Instant now)
 {
-    if (blocked)
-        vcpu.set_flag(PauseFlag::blocked);
+    if (blocked) // An event that came before the start ends the waiting at once.
+        static_cast<void>(becomes_blocked(vcpu));
     vcpu.clear_flag(PauseFlag::down);
     wake(self, vcpu, now);
 }
