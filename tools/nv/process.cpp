@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <fstream>
 
 namespace hv::nv {
 
@@ -127,11 +128,26 @@ pid_t start(ProcessSpec const& spec, Pipe& out, Pipe& err)
     return child;
 }
 
+// How long the child's threads have stood ready and not got a host CPU, the unluckiest of them; zero where the host does not
+// tell. A child that is starved by other load is slow, not silent.
+Clock::duration starved(pid_t child)
+{
+    std::uint64_t longest{0};
+    std::error_code error;
+    for (auto const& task : std::filesystem::directory_iterator{fmt::format("/proc/{}/task", child), error}) {
+        std::ifstream file{task.path() / "schedstat"};
+        std::uint64_t ran{0}, waited{0};
+        if (file >> ran >> waited)
+            longest = std::max(longest, waited);
+    }
+    return std::chrono::nanoseconds{longest};
+}
+
 // Listens to a child until it ends or must end.
 class Listener {
 public:
-    Listener(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line, Pipe& out, Pipe& err)
-        : spec_{spec}, on_line_{on_line}, out_{out}, err_{err}
+    Listener(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line, pid_t child, Pipe& out, Pipe& err)
+        : spec_{spec}, on_line_{on_line}, child_{child}, out_{out}, err_{err}
     {
     }
 
@@ -151,7 +167,7 @@ public:
             auto const now = Clock::now();
             if (spec_.total_limit.count() != 0 && now - begin_ >= spec_.total_limit)
                 return Ending::overdue;
-            if (spec_.silence_limit.count() != 0 && now - last_sign_ >= spec_.silence_limit)
+            if (spec_.silence_limit.count() != 0 && now - last_sign_ >= spec_.silence_limit && is_silent(now))
                 return Ending::silent;
         }
         return Ending::exited;
@@ -176,7 +192,7 @@ private:
             return false;
         }
         into.append(buffer.data(), static_cast<std::size_t>(count));
-        last_sign_ = Clock::now();
+        note_sign();
         return true;
     }
 
@@ -190,6 +206,18 @@ private:
         }
     }
 
+    // The limit has passed; what the child spent waiting for a host CPU is added to it.
+    [[nodiscard]] bool is_silent(Clock::time_point now) const
+    {
+        return now - last_sign_ >= spec_.silence_limit + (starved(child_) - starved_at_sign_);
+    }
+
+    void note_sign()
+    {
+        last_sign_ = Clock::now();
+        starved_at_sign_ = starved(child_);
+    }
+
     void look_for_life()
     {
         if (spec_.life_sign.empty())
@@ -198,18 +226,20 @@ private:
         auto const size = std::filesystem::file_size(spec_.folder / spec_.life_sign, error);
         if (!error && size != life_size_) {
             life_size_ = size;
-            last_sign_ = Clock::now();
+            note_sign();
         }
     }
 
     ProcessSpec const& spec_;
     std::function<void(std::string_view)> const& on_line_;
+    pid_t child_;
     Pipe& out_;
     Pipe& err_;
     ProcessResult result_;
     std::size_t given_{0};
     std::uintmax_t life_size_{0};
     Clock::time_point begin_{Clock::now()}, last_sign_{begin_};
+    Clock::duration starved_at_sign_{};
 };
 
 // Its wait status. A child that has closed its outputs gets some time to end by itself.
@@ -234,7 +264,7 @@ ProcessResult run_process(ProcessSpec const& spec, std::function<void(std::strin
     SignalGuard const guard;
     Pipe out{O_CLOEXEC}, err{O_CLOEXEC};
     pid_t const child = start(spec, out, err);
-    Listener listener{spec, on_line, out, err};
+    Listener listener{spec, on_line, child, out, err};
     Ending ending = listener.listen();
     int const status = reap(child, ending == Ending::exited ? grace : std::chrono::milliseconds{0});
     ProcessResult result = listener.take_result();
