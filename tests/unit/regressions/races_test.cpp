@@ -175,10 +175,11 @@ TEST(Regression, E73_APauseFlagIsNotLostToAnotherOneChangedAtTheSameTime_Safe)
     EXPECT_EQ(lost.load(), 0u);
 }
 
-// One pCPU's vCPU blocks for each event, another pCPU sends the next when the last has come. Once one is lost, both wait.
+// One pCPU's vCPU blocks for each event, another pCPU sends the next when the last has come. Once one is lost, both
+// wait.
 TEST(Regression, E74_AnEventThatComesWhileAVcpuBlocksIsNotLost)
 {
-    constexpr unsigned events = 10'000;
+    using Clock = std::chrono::steady_clock;
     Bare bare{2, 2};
     Vcpu& waiter{bare.vcpu(0)};
     ASSERT_TRUE(bare.core().set_hard_affinity(cpu(0), waiter, cpus({0}), Instant{}).ok());
@@ -186,27 +187,34 @@ TEST(Regression, E74_AnEventThatComesWhileAVcpuBlocksIsNotLost)
     bare.reschedule(cpu(0), Instant{});
     std::atomic<std::int64_t> clock{1};
     std::atomic<unsigned> sent{0}, received{0};
-    auto const give_up = std::chrono::steady_clock::now() + std::chrono::seconds{60};
-    auto const patient = [&] { return std::chrono::steady_clock::now() < give_up; };
+    std::atomic<bool> over{false};
     at_once(2, [&](unsigned self) {
-        while (self == 1 && sent.load() < events && patient()) {
-            if (sent.load() != received.load()) {
+        if (self == 1) {
+            auto const last = Clock::now() + std::chrono::seconds{1};
+            for (auto t = Clock::now();
+                 t < last || (sent.load() != received.load() && t < last + std::chrono::seconds{10});
+                 t = Clock::now()) {
+                if (sent.load() == received.load()) {
+                    sent.fetch_add(1);
+                    EXPECT_TRUE(bare.core().notify(cpu(1), waiter, later(clock)));
+                }
                 arch::relax();
-                continue;
             }
-            sent.fetch_add(1);
-            EXPECT_TRUE(bare.core().notify(cpu(1), waiter, later(clock)));
+            over.store(true);
+            return;
         }
-        while (self == 0 && received.load() < events && patient()) {
-            bool slept{bare.core().block(cpu(0), waiter, later(clock))};
-            while (slept && patient()) {
+        while (!over.load()) {
+            bool waits{bare.core().block(cpu(0), waiter, later(clock))};
+            while (waits && !over.load()) {
                 bare.reschedule(cpu(0), later(clock));
-                slept = &bare.current(cpu(0)) != &waiter;
+                waits = &bare.current(cpu(0)) != &waiter;
+                arch::relax();
             }
-            received.fetch_add(1);
+            received.fetch_add(waits ? 0 : 1);
         }
     });
-    EXPECT_EQ(received.load(), events);
+    EXPECT_GT(sent.load(), 50u);
+    EXPECT_EQ(received.load(), sent.load());
 }
 
 TEST(Regression, E77_NothingIsAllocatedOnceTheVcpusAreThere_Safe)
