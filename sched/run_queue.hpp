@@ -41,8 +41,9 @@ public:
     // Behind all equals. One that yields also lets exactly one worse element pass, though never the idle one.
     constexpr void insert(Element& element, bool yields = false)
     {
+        Prio const prio{element.prio()};
         Iterator position{elements_.begin()};
-        while (position != elements_.end() && position->prio() >= element.prio())
+        while (position != elements_.end() && position->prio() >= prio)
             ++position;
         if (yields && position != elements_.end() && position->prio() > Prio::idle)
             ++position;
@@ -55,17 +56,24 @@ public:
         elements_.erase(element);
     }
 
-    // Bring those with credit (under and better) before the rest; the order within each part stays. O(n).
+    // Bring those with credit (under and better) before the rest; the order within each part stays. O(n). Each priority is
+    // read once, since it may change meanwhile.
     constexpr void partition()
     {
-        Elements rest;
-        Elements good;
-        while (Element* element = elements_.pop_front())
-            (element->prio() >= Prio::under ? good : rest).push_back(*element);
-        while (Element* element = good.pop_front())
-            elements_.push_back(*element);
-        while (Element* element = rest.pop_front())
-            elements_.push_back(*element);
+        Iterator const end{elements_.end()};
+        Iterator at{elements_.begin()};
+        for (;; ++at) {
+            if (at == end)
+                return;
+            if (at->prio() < Prio::under)
+                break;
+        }
+        Iterator const rest{at++};
+        while (at != end) {
+            Element& element{*at++};
+            if (element.prio() >= Prio::under)
+                elements_.move_before(rest, element);
+        }
     }
 
     [[nodiscard]] constexpr bool contains(Element const& wanted) const

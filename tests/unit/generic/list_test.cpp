@@ -55,6 +55,30 @@ TEST(List, KeepsTheOrderOfInsertion)
     drain(list);
 }
 
+TEST(List, MovesAnElementBeforeAnother)
+{
+    Element a{1}, b{2}, c{3}, d{4};
+    Names list;
+    for (Element* element : {&a, &b, &c, &d})
+        list.push_back(*element);
+    list.move_before(list.begin(), c);
+    EXPECT_EQ(ids(list), (std::vector{3, 1, 2, 4}));
+    list.move_before(list.end(), c);
+    EXPECT_EQ(ids(list), (std::vector{1, 2, 4, 3}));
+    list.move_before(list.end(), c); // where it is already
+    EXPECT_EQ(ids(list), (std::vector{1, 2, 4, 3}));
+    drain(list);
+}
+
+TEST(ListDeathTest, MovingAnElementBeforeItselfIsCaught)
+{
+    Element a{1};
+    Names list;
+    list.push_back(a);
+    EXPECT_DEATH(list.move_before(list.begin(), a), "position");
+    drain(list);
+}
+
 TEST(List, EraseTakesFirstMiddleAndLast)
 {
     Element a{1}, b{2}, c{3}, d{4};
