@@ -31,7 +31,7 @@ struct Decision {
 
 // What is to become of a vCPU that woke up.
 struct WakeDecision {
-    CpuId queue_on;              // whose run queue; another pCPU than the vCPU's own makes the core take both locks and ask again
+    CpuId queue_on{};            // whose run queue; another pCPU than the vCPU's own makes the core take both locks and ask again
     bool queue{true};            // false: it is queued already, do nothing
     CpuMask tickle;              // pCPUs that shall reschedule
     bool push_current{false};    // and the vCPU that runs on queue_on shall find itself another pCPU

@@ -66,7 +66,8 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
 WakeDecision Credit::wake(CpuId self, Vcpu& vcpu, Instant now) noexcept
 {
     CreditVcpu& woken{data(vcpu)};
-    WakeDecision decision{.queue_on = vcpu.processor(), .tickle = {}};
+    WakeDecision decision; // an aggregate's list of initialisers would fill the whole set of pCPUs with zeros first
+    decision.queue_on = vcpu.processor();
     if (woken.is_queued()) {
         decision.queue = false;
         return decision;
