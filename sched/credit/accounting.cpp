@@ -1,12 +1,16 @@
 // Who earns how much. Upstream: csched_acct, __csched_vcpu_acct_start, __csched_vcpu_acct_stop_locked.
 #include "sched/credit/credit.hpp"
 
+#include <limits>
+
 namespace hv::sched::credit {
 
 namespace {
 
 // Shares are rounded up; the credit balance absorbs what that creates. 64 bits: upstream's 32 overflow on large machines.
 [[nodiscard]] constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::min(); // no vCPU owes as much
 
 } // namespace
 
@@ -18,7 +22,6 @@ struct Credit::Period {
     std::int64_t total;            // to hand out, grows by what capped domains leave
     std::int64_t weight_left;
     bool wanted{false}; // some domain so far wants more than its share
-    std::int64_t new_balance{0};
     std::int64_t domain_peak{0}; // of the domain at hand: the most a capped vCPU may owe before it is parked
 };
 
@@ -90,36 +93,69 @@ std::int64_t Credit::share_of(CreditDomain& domain, Period& period)
     return peak;
 }
 
-void Credit::account_vcpu(CpuId self, CreditVcpu& vcpu, std::int64_t earned, std::int64_t park_below, Period& period,
-                          Parking& parking, Instant now)
+// Every active vCPU gets its part of what its domain earns. Returns the sum of what they have then. There may be hundreds, so
+// what is rare is kept out of the loop.
+std::int64_t Credit::hand_out(CpuId self, Period& period, Parking& parking, Instant now)
 {
-    auto const more = static_cast<std::int32_t>(earned);
-    std::int64_t credit{vcpu.credit.fetch_add(more, std::memory_order_relaxed) + more};
-    if (credit < 0) {
-        vcpu.set_prio(Prio::over);
-        if (data(vcpu.vcpu.domain).cap != 0 && credit < -park_below && !vcpu.set(Flag::parked)) {
-            ++count(self).vcpu_park;
-            parking.park(vcpu.vcpu);
-        }
-        if (credit < -period.credits_per_vcpu) {
-            credit = -period.credits_per_vcpu;
-            ++count(self).acct_min_credit;
-            vcpu.credit.store(static_cast<std::int32_t>(credit), std::memory_order_relaxed);
-        }
-    } else {
-        vcpu.set_prio(Prio::under);
-        // PARKED goes before the unpause, so the wake boosts the vCPU: upstream's, mended there in 2019.
-        if (vcpu.clear(Flag::parked)) {
-            ++count(self).vcpu_unpark;
-            parking.unpark(vcpu.vcpu);
-        }
-        if (credit > period.credits_per_vcpu) {
-            deactivate(self, vcpu, now);
-            credit /= 2; // a little ahead next time
-            vcpu.credit.store(static_cast<std::int32_t>(credit), std::memory_order_relaxed);
+    std::int64_t const slice{period.credits_per_vcpu};
+    std::int64_t balance{0};
+    for (auto next_domain = active_.begin(); next_domain != active_.end();) {
+        CreditDomain& domain{*next_domain++}; // It may move to the front or leave the list.
+        std::int64_t const count{domain.active_count};
+        auto const earned = static_cast<std::int32_t>(ceil_div(share_of(domain, period), count));
+        std::int64_t const park_below{domain.cap != 0 ? -period.domain_peak : no_limit};
+        for (auto next_vcpu = domain.active.begin(); next_vcpu != domain.active.end();) {
+            CreditVcpu& vcpu{*next_vcpu++}; // It may become inactive.
+            std::int64_t credit{vcpu.credit.fetch_add(earned, std::memory_order_relaxed) + earned};
+            if (credit < 0) {
+                vcpu.set_prio(Prio::over);
+                if (credit < park_below) [[unlikely]]
+                    park(self, vcpu, parking);
+                if (credit < -slice) [[unlikely]]
+                    credit = limit_debt(self, vcpu, slice);
+            } else {
+                vcpu.set_prio(Prio::under);
+                if (vcpu.has(Flag::parked)) [[unlikely]]
+                    unpark(self, vcpu, parking);
+                if (credit > slice) [[unlikely]]
+                    credit = retire(self, vcpu, credit, now);
+            }
+            balance += credit;
         }
     }
-    period.new_balance += credit;
+    return balance;
+}
+
+void Credit::park(CpuId self, CreditVcpu& vcpu, Parking& parking)
+{
+    if (vcpu.set(Flag::parked))
+        return;
+    ++count(self).vcpu_park;
+    parking.park(vcpu.vcpu);
+}
+
+// PARKED goes before the unpause, so the wake boosts the vCPU: upstream's, mended there in 2019.
+void Credit::unpark(CpuId self, CreditVcpu& vcpu, Parking& parking)
+{
+    vcpu.clear(Flag::parked);
+    ++count(self).vcpu_unpark;
+    parking.unpark(vcpu.vcpu);
+}
+
+// Nobody owes more than a slice. Returns what it has.
+std::int64_t Credit::limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice)
+{
+    ++count(self).acct_min_credit;
+    vcpu.credit.store(static_cast<std::int32_t>(-slice), std::memory_order_relaxed);
+    return -slice;
+}
+
+// It does not run enough to spend what it earns. Returns what it keeps, to be a little ahead next time.
+std::int64_t Credit::retire(CpuId self, CreditVcpu& vcpu, std::int64_t credit, Instant now)
+{
+    deactivate(self, vcpu, now);
+    vcpu.credit.store(static_cast<std::int32_t>(credit / 2), std::memory_order_relaxed);
+    return credit / 2;
 }
 
 void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
@@ -139,16 +175,7 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
         Period period{.weight = weight_, .balance = credit_balance_, .credits_per_vcpu = credits_per_tslice_,
                       .total = credit_ + (credit_balance_ < 0 ? -credit_balance_ : 0), .weight_left = weight_};
         counters.acct_balance += credit_balance_ < 0 ? 1 : 0;
-        for (auto next_domain = active_.begin(); next_domain != active_.end();) {
-            CreditDomain& domain{*next_domain++}; // It may move to the front or leave the list.
-            std::int64_t const count{domain.active_count};
-            std::int64_t const each{ceil_div(share_of(domain, period), count)};
-            for (auto next_vcpu = domain.active.begin(); next_vcpu != domain.active.end();) {
-                CreditVcpu& vcpu{*next_vcpu++}; // It may become inactive.
-                account_vcpu(self, vcpu, each, period.domain_peak, period, parking, now);
-            }
-        }
-        credit_balance_ = period.new_balance;
+        credit_balance_ = hand_out(self, period, parking, now);
         // Under the lock: once the master has left, nothing may arm its timer again.
         pool_.env().arm(self, timer::accounting, now + params_.tslice);
     }

@@ -82,8 +82,11 @@ private:
     void activate(CpuId self, CreditVcpu& vcpu, Instant now);
     void deactivate(CpuId self, CreditVcpu& vcpu, Instant now) HV_REQUIRES(private_lock_);
     std::int64_t share_of(CreditDomain& domain, Period& period) HV_REQUIRES(private_lock_);
-    void account_vcpu(CpuId self, CreditVcpu& vcpu, std::int64_t earned, std::int64_t park_below, Period& period,
-                      Parking& parking, Instant now) HV_REQUIRES(private_lock_);
+    std::int64_t hand_out(CpuId self, Period& period, Parking& parking, Instant now) HV_REQUIRES(private_lock_);
+    void park(CpuId self, CreditVcpu& vcpu, Parking& parking);
+    void unpark(CpuId self, CreditVcpu& vcpu, Parking& parking);
+    std::int64_t limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice);
+    std::int64_t retire(CpuId self, CreditVcpu& vcpu, std::int64_t credit, Instant now) HV_REQUIRES(private_lock_);
 
     Pool& pool_;
     Params params_;
