@@ -114,9 +114,10 @@ $(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
+# -z now: else the first call of a library's function counts as a thousand instructions, its look-up.
 $(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp $(bench_src))
 	$(call say,LINK,$@)
-	$(Q)$(CXX) -pthread $^ -o $@
+	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
 .PHONY: help run test kernel check bench-micro clean
