@@ -73,9 +73,9 @@ TEST(Regression, E43_APcpuOutsideThePoolIsNotTickledAndDoesNotSteal)
     pinned_hog(sim, 0);
     pinned_hog(sim, 2);
     take_down(sim, 1);
+    sim.reschedule(1); // Finding nothing to do, it must not offer itself either.
     sim.heard().clear();
     sim.wake(sleeper, 0);
-    credit_of(sleeper).set_prio(Prio::under);
     EXPECT_FALSE(names(tickled(sim), 1u));
     sim.reschedule(1);
     EXPECT_TRUE(sim.idles(1));

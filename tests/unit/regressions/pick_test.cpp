@@ -215,7 +215,7 @@ TEST(Regression, E76_OnlyTheLastOfSeveralAffinitiesBeforeTheStartCounts)
     EXPECT_EQ(sim.switches().size(), 1u);
 }
 
-// By the time the vCPU's next place is chosen pCPU 0 runs the hog, with nothing queued behind it, and so counts as idle.
+// When the next place of the vCPU is chosen, pCPU 0 runs the hog with nothing queued behind it, and so counts as idle.
 TEST(Regression, E90_APcpuThatRunsAnotherVcpuCountsAsIdleForTheOneThatLeavesIt_ShownByCredit)
 {
     Sim sim{4};
