@@ -29,4 +29,12 @@ inline constexpr std::array balance_steps{BalanceStep::soft, BalanceStep::hard};
     return both.empty() ? vcpu.hard_affinity : both;
 }
 
+// Whether `cpu` is one of them, without building the set.
+[[nodiscard]] inline bool step_allows(Vcpu const& vcpu, BalanceStep step, CpuId cpu)
+{
+    if (!vcpu.hard_affinity.test(cpu))
+        return false;
+    return step == BalanceStep::hard || vcpu.soft_affinity.test(cpu) || !vcpu.soft_affinity.intersects(vcpu.hard_affinity);
+}
+
 } // namespace hv::sched

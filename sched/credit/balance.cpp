@@ -75,7 +75,7 @@ CreditVcpu* Credit::steal(CpuId self, CreditPcpu& victim, Prio floor, BalanceSte
             ++count(self).vcpu_hot;
             continue;
         }
-        if (!step_mask(vcpu, step).test(self))
+        if (!step_allows(vcpu, step, self))
             continue;
         pool_.tracer().emit(self, now, trace::Event::stolen_vcpu, victim.pcpu.id.value(), vcpu.domain.id.value(),
                             vcpu.index.value());

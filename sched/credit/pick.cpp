@@ -5,10 +5,10 @@ namespace hv::sched::credit {
 
 namespace {
 
-// The search among idle pCPUs for the one with the most idle neighbours.
+// The search among idle pCPUs for the one with the most idle neighbours. Uses `candidates` up: a set of pCPUs may be large.
 class Search {
 public:
-    Search(Topology const& topology, CpuMask const& idle, CpuMask const& candidates, CpuId start, bool smt_power_savings)
+    Search(Topology const& topology, CpuMask const& idle, CpuMask& candidates, CpuId start, bool smt_power_savings)
         : topology_{topology}, idle_{idle}, candidates_{candidates}, best_{start}, packs_{smt_power_savings}
     {
         candidates_.clear(start);
@@ -46,8 +46,8 @@ public:
 
 private:
     Topology const& topology_;
-    CpuMask idle_;
-    CpuMask candidates_;
+    CpuMask const& idle_;
+    CpuMask& candidates_;
     CpuId best_;
     bool packs_;
     std::optional<CpuId> winner_;
@@ -75,7 +75,7 @@ CpuId Credit::pick(CpuId self, Vcpu& vcpu, bool commit, Instant now)
         // and so keeps a vCPU on a pCPU that runs another one with nothing queued.
         if (chosen == processor && (home.queue.empty() || home.queue.front()->vcpu.is_idle()))
             idle.set(processor);
-        CpuMask const candidates{allowed & idle};
+        CpuMask candidates{allowed & idle};
         if (!candidates.test(chosen) && !candidates.empty())
             chosen = candidates.cycle(chosen); // An idle start: a busy one would tie with its own idle sibling.
         Search search{pool_.topology(), idle, candidates, chosen, params_.smt_power_savings};

@@ -49,6 +49,20 @@ TEST(Affinity, TheSoftStepIsWhatIsPreferredAndAllowedOrElseWhatIsAllowed)
     EXPECT_EQ(step_mask(vcpu, BalanceStep::soft), cpus({1, 2, 3}));
 }
 
+TEST(Affinity, AStepAllowsExactlyTheMembersOfItsMask)
+{
+    Domain domain{DomainId{1}};
+    Vcpu vcpu{domain, VcpuIndex{0}, cpu(0)};
+    for (CpuMask const& hard : {cpus({1, 2, 3}), cpus({1, 200}), CpuMask::first_n(5)})
+        for (CpuMask const& soft : {cpus({0, 1}), cpus({0}), cpus({2, 200}), CpuMask{}})
+            for (BalanceStep const step : balance_steps)
+                for (unsigned const number : {0u, 1u, 2u, 3u, 4u, 5u, 200u}) {
+                    vcpu.hard_affinity = hard;
+                    vcpu.soft_affinity = soft;
+                    EXPECT_EQ(step_allows(vcpu, step, cpu(number)), step_mask(vcpu, step).test(cpu(number))) << number;
+                }
+}
+
 // -------------------------------------------------------------------------------------------- a domain's node affinity
 
 class TwoNodes : public testing::Test {
