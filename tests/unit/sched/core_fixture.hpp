@@ -6,10 +6,15 @@
 
 #include <gtest/gtest.h>
 
+#include <memory>
+
 namespace hv::sched::test {
 
 class CoreTest : public testing::Test {
 protected:
+    // A machine lives as long as its scheduler and destroys nothing; the puppet, unlike a policy, has vectors.
+    ~CoreTest() override { std::destroy_at(&puppet); }
+
     Sim sim{3, {.policy = &puppet_ops}};
     Puppet& puppet{sim.policy<Puppet>()};
 
