@@ -159,7 +159,8 @@ TEST(RunQueue, PartitionAgreesWithAStablePartitionOfTheModel)
         }
         for (Element& element : elements)
             element.current = any_prio();
-        std::ranges::stable_partition(model, [](Element const* element) { return element->current >= Prio::under; });
+        std::stable_partition(model.begin(), model.end(),
+                              [](Element const* element) { return element->current >= Prio::under; });
         queue.partition();
         std::vector<int> expected;
         for (Element const* element : model)
