@@ -20,13 +20,13 @@ CLANGXX    := clang++
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-align -Wnon-virtual-dtor \
         -Woverloaded-virtual -Wzero-as-null-pointer-constant -Werror
 GCC_WARN := -Wlogical-op -Wuseless-cast -Wsuggest-override
-COMMON := -std=c++20 -I. -g -MMD -MP $(WARN)
+COMMON := -std=c++20 -I. -MMD -MP $(WARN)
 # Frames: a set of up to 4096 pCPUs takes 520 bytes, and a pick needs several. General registers only: the kernel neither saves nor touches vector state. Frame pointers are for backtraces.
-KERNEL_FLAGS := $(COMMON) -Iarch/x86_64/include -O2 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics \
+KERNEL_FLAGS := $(COMMON) -g -Iarch/x86_64/include -O2 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics \
         -mno-red-zone -march=x86-64-v2 -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pic -no-pie \
         -mcmodel=kernel -fcf-protection=none -fno-omit-frame-pointer -fno-optimize-sibling-calls -ffunction-sections -fdata-sections
 KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=4096
-HOST_FLAGS := $(COMMON) $(GCC_WARN) -Iarch/host/include -pthread
+HOST_FLAGS := $(COMMON) -g1 $(GCC_WARN) -Iarch/host/include -pthread
 
 policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
 shared_src := $(sort $(wildcard arch/generic/*.cpp mm/*.cpp sched/*.cpp sched/*/*.cpp boot/acpi/*.cpp boot/scenario/*.cpp \
@@ -81,6 +81,11 @@ $(O)/tsan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=thread -c $< -o $@
+# clang: another compiler and no optimisation, to show that a simulation's bytes depend on neither.
+$(O)/clang/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(call say,CLANG,$@)
+	$(Q)$(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread -O0 -c $< -o $@
 # Thread-safety analysis: clang reads every file of the kernel and generates nothing. (clang 14 takes a defaulted <=> for
 # a null pointer written as 0.)
 $(O)/tsa/%.cpp.o: %.cpp
@@ -104,6 +109,9 @@ $(eval $(call kernel_image,extra-policy,kernel,$(ktest_src) $(wildcard tests/pol
 $(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lfmt -o $@
+$(O)/nv-clang: $(call objects,clang,$(host_src) $(nv_src) tests/support/assert_host.cpp)
+	$(call say,LINK,$@)
+	$(Q)$(CLANGXX) -pthread $^ -lfmt -o $@
 $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -o $@
@@ -120,7 +128,7 @@ $(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp 
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test kernel check bench-micro clean
+.PHONY: help run test soak kernel check bench-micro clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -129,6 +137,7 @@ help:
 #: make run      boot a two-node machine three times (no affinity, pinning, NUMA-aware) and compare
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
+#: make soak     what is too long for test: ten minutes of scheduler storms on real threads
 #: make check    static checks only: floors, symbols, thread-safety analysis, format
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
 #: make clean    remove build/
@@ -136,8 +145,9 @@ help:
 #:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
-# run and test install what is missing before anything is compiled.
-needs := $(or $(filter test,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)))
+# What these targets need is installed, where it is missing, before anything is compiled.
+needs := $(or $(filter test soak,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
+needs := $(firstword $(needs:soak=test))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
 $(error packages are missing, see above)
@@ -150,8 +160,11 @@ run: $(O)/numavisor.elf $(O)/nv
 	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare \
 	    tests/scenarios/two-nodes-noaff.json tests/scenarios/two-nodes-pinned.json tests/scenarios/two-nodes-nodeaff.json
 
-test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/unit-asan $(O)/stress-tsan check
+test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan check
 	@scripts/run-tests $(O)
+
+soak: $(O)/stress-tsan
+	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*'
 
 check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call objects,kernel-debug,$(shared_src))
 	@scripts/check-floors

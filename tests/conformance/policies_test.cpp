@@ -1,7 +1,9 @@
-// Every registered policy, on sixty small random machines: what the core promises holds after each event. A policy that
-// is added anywhere is tested here without another line.
+// Every registered policy, on small random machines, a million events of each: what the core promises holds after every one.
+// A policy that is added anywhere is tested here without another line. What breaks it is left behind as a scenario file, as
+// small as it gets.
 #include "tests/conformance/invariants.hpp"
 #include "tests/conformance/random_scenario.hpp"
+#include "tests/conformance/shrink.hpp"
 
 #include "tools/nv/pack.hpp"
 #include "tools/nv/simulation.hpp"
@@ -16,7 +18,7 @@
 namespace hv::test {
 namespace {
 
-constexpr std::uint64_t seeds = 60;
+constexpr std::uint64_t wanted_events = 1'000'000;
 
 std::vector<std::string> policy_names()
 {
@@ -29,7 +31,7 @@ std::vector<std::string> policy_names()
 
 struct Outcome {
     std::string broken;
-    std::uint64_t switches;
+    std::uint64_t events, switches;
     std::uint64_t fingerprint;
 };
 
@@ -46,7 +48,9 @@ Outcome run(nv::Scenario const& scenario)
     Instant const end{Instant::at_ns(static_cast<std::int64_t>(scenario.duration_ns))};
     simulation.run_until(end);
     invariants.check(simulation.system(), end);
-    return {.broken = invariants.broken(), .switches = invariants.switches(), .fingerprint = invariants.fingerprint()};
+    return {.broken = invariants.broken(),
+            .events = simulation.machine().events_handled(),
+            .switches = invariants.switches(), .fingerprint = invariants.fingerprint()};
 }
 
 class EveryPolicy : public testing::TestWithParam<std::string> {
@@ -61,19 +65,38 @@ protected:
 
 TEST_P(EveryPolicy, KeepsTheInvariantsOnRandomMachines)
 {
-    std::uint64_t switches{0};
-    for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+    std::uint64_t events{0}, switches{0};
+    for (std::uint64_t seed = 1; events < wanted_events; ++seed) {
         nv::Scenario const scenario{scenario_of(seed)};
         Outcome const outcome{run(scenario)};
+        events += outcome.events;
         switches += outcome.switches;
         if (outcome.broken.empty())
             continue;
+        nv::Scenario const smallest{shrink(scenario, [](nv::Scenario const& s) { return !run(s).broken.empty(); })};
         std::string const file{testing::TempDir() + GetParam() + "-" + scenario.name + ".json"};
-        std::ofstream{file} << to_json(scenario);
+        std::ofstream{file} << to_json(smallest);
         ADD_FAILURE() << "seed " << seed << ": " << outcome.broken << "\nto see it again: nv sim " << file;
         return;
     }
-    EXPECT_GT(switches, seeds * 20) << "machines on which hardly anything happens test nothing";
+    EXPECT_GT(switches, events / 10) << "machines on which hardly anything happens test nothing";
+}
+
+// The shrinker, on a fault that is one by definition: two domains of different weights.
+TEST(Shrink, LeavesNothingThatTheFaultDoesNotNeed)
+{
+    auto const fails = [](nv::Scenario const& s) {
+        return std::ranges::any_of(s.domains, [&](nv::Domain const& d) { return d.weight != s.domains[0].weight; });
+    };
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        nv::Scenario const scenario{random_scenario(seed)};
+        if (!fails(scenario))
+            continue;
+        nv::Scenario const smallest{shrink(scenario, fails)};
+        EXPECT_TRUE(fails(smallest));
+        EXPECT_EQ(smallest.domains.size(), 2u);
+        EXPECT_LE(smallest.duration_ns, 2'000'000u);
+    }
 }
 
 TEST_P(EveryPolicy, DecidesTheSameInEveryRun)
