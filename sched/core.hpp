@@ -101,7 +101,7 @@ private:
     void finish_migration(CpuId self, Vcpu& vcpu, Instant now);
     [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now);
     [[nodiscard]] static bool take_idle_work(Pcpu& pcpu);
-    void update_node_affinity(Domain& domain) HV_EXCLUDES(steering_lock_);
+    void update_node_affinity(Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
     void recompute_node_affinity(Domain& domain) HV_REQUIRES(steering_lock_);
     void spread_node_affinity(Domain& domain, Instant now) HV_REQUIRES(steering_lock_);
     void trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now);

@@ -90,7 +90,7 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
     if (ops_.pcpu_leaves != nullptr)
         ops_.pcpu_leaves(policy_, self, cpu, now);
     for (Domain& domain : domains_)
-        update_node_affinity(domain);
+        update_node_affinity(domain, now);
     return done;
 }
 
@@ -152,7 +152,7 @@ Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId ini
     if (ops_.vcpu_added != nullptr)
         ops_.vcpu_added(policy_, *vcpu, now);
     pool_.tracer().emit(self, now, trace::Event::domain_add, domain.id.value());
-    update_node_affinity(domain);
+    update_node_affinity(domain, now);
     return vcpu;
 }
 
@@ -172,16 +172,18 @@ Status<ParamError> Core::set_policy_param(std::string_view key, std::int64_t val
     return ops_.set_param(policy_, key, value);
 }
 
-void Core::update_node_affinity(Domain& domain)
+// After anything that changes where vCPUs may run, or who they are.
+void Core::update_node_affinity(Domain& domain, Instant now)
 {
     Guard guard{steering_lock_, irqs_off};
     recompute_node_affinity(domain);
+    spread_node_affinity(domain, now);
 }
 
-// Automatic: the nodes of all pCPUs that some vCPU may run on.
+// Automatic: the nodes of all pCPUs that some vCPU may run on. Explicit: stays, unless the policy wants it to shrink.
 void Core::recompute_node_affinity(Domain& domain)
 {
-    if (!domain.auto_node_affinity || domain.vcpus.empty())
+    if (domain.vcpus.empty() || (!domain.auto_node_affinity && !ops_.shrinks_node_affinity))
         return;
     NodeMask nodes;
     for (Vcpu const& vcpu : domain.vcpus) {
@@ -192,7 +194,10 @@ void Core::recompute_node_affinity(Domain& domain)
             if (allowed.intersects(pool_.topology().pcpus_of(node)))
                 nodes.set(node);
     }
-    domain.node_affinity = nodes;
+    if (domain.auto_node_affinity)
+        domain.node_affinity = nodes;
+    else if (domain.node_affinity.intersects(nodes))
+        domain.node_affinity = domain.node_affinity & nodes;
 }
 
 Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now)
@@ -209,7 +214,7 @@ Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const&
     // Always placed anew, even where it is allowed already: the wider mask may hold a better place.
     mark_migrating(self, vcpu, now);
     unlock_pair(cpu, cpu);
-    update_node_affinity(vcpu.domain);
+    update_node_affinity(vcpu.domain, now);
     finish_migration(self, vcpu, now);
     return done;
 }
@@ -220,10 +225,8 @@ Status<CoreError> Core::set_node_affinity(Domain& domain, NodeMask nodes, Instan
         return fail(CoreError::empty_affinity);
     Guard guard{steering_lock_, irqs_off};
     domain.auto_node_affinity = nodes == NodeMask::all();
-    if (domain.auto_node_affinity)
-        recompute_node_affinity(domain);
-    else
-        domain.node_affinity = nodes;
+    domain.node_affinity = nodes;
+    recompute_node_affinity(domain);
     spread_node_affinity(domain, now);
     return done;
 }
@@ -236,10 +239,12 @@ void Core::spread_node_affinity(Domain& domain, Instant now)
         preferred |= pool_.topology().pcpus_of(node);
     for (Vcpu& vcpu : domain.vcpus) {
         CpuId const cpu{lock_processor(vcpu)};
-        vcpu.soft_affinity = preferred;
-        vcpu.prefers = !domain.auto_node_affinity;
-        if (ops_.affinity_changed != nullptr)
-            ops_.affinity_changed(policy_, vcpu, now);
+        if (!vcpu.has_own_preference) {
+            vcpu.soft_affinity = preferred;
+            vcpu.prefers = !domain.auto_node_affinity;
+            if (ops_.affinity_changed != nullptr)
+                ops_.affinity_changed(policy_, vcpu, now);
+        }
         unlock_pair(cpu, cpu);
     }
 }
@@ -251,6 +256,7 @@ Status<CoreError> Core::set_soft_affinity(Vcpu& vcpu, CpuMask const& mask, Insta
     CpuId const cpu{lock_processor(vcpu)};
     vcpu.soft_affinity = mask;
     vcpu.prefers = true;
+    vcpu.has_own_preference = true;
     if (ops_.affinity_changed != nullptr)
         ops_.affinity_changed(policy_, vcpu, now);
     unlock_pair(cpu, cpu);

@@ -85,6 +85,8 @@ struct PolicyOps {
     // What the conformance suite may expect beyond what holds for all.
     bool has_credit{false};
     Duration work_conserving_within; // zero: makes no such promise
+    // As Xen 4.3.0: an explicit node affinity loses, for good, the nodes that no vCPU may run on any more (mended in 4.3.2).
+    bool shrinks_node_affinity{false};
 
     void* (*create)(void* memory, Pool&) noexcept;
     void (*destroy)(void* self) noexcept;
@@ -188,6 +190,8 @@ consteval void add_running(PolicyOps& ops)
         ops.is_consistent = [](void const* self) noexcept { return static_cast<P const*>(self)->is_consistent(); };
     if constexpr (requires { P::has_credit; })
         ops.has_credit = P::has_credit;
+    if constexpr (requires { P::shrinks_node_affinity; })
+        ops.shrinks_node_affinity = P::shrinks_node_affinity;
     if constexpr (requires { P::work_conserving_within; })
         ops.work_conserving_within = P::work_conserving_within;
 }

@@ -84,6 +84,7 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
     CpuMask hard_affinity; // where it may run
     CpuMask soft_affinity; // where it would rather run; meaningful if prefers
     bool prefers{false};   // soft_affinity was asked for (by domain or by vCPU), not merely defaulted
+    bool has_own_preference{false}; // asked for by vCPU: the domain's node affinity says nothing about it any more
     RunStateClock run_state;
     Instant last_run_time; // when it last stopped running
 

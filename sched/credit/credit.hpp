@@ -18,6 +18,7 @@ class Credit {
 public:
     static constexpr std::string_view name{"credit"};
     static constexpr bool has_credit = true;
+    static constexpr bool shrinks_node_affinity = true;
 
     using PcpuData = CreditPcpu;
     using VcpuData = CreditVcpu;

@@ -98,7 +98,7 @@ TEST(Regression, E34_APreferenceForNodesOutsideThePoolIsSkipped_Safe)
     EXPECT_EQ(vcpu.processor(), cpu(1));
 }
 
-TEST(Regression, E38_PinningAndUnpinningLeavesAnExplicitNodeAffinityAlone)
+TEST(Regression, E38_PinningTakesNodesOutOfAnExplicitNodeAffinityForGood_ShownByCredit)
 {
     Sim sim{arch::MachineShape::regular(4, 2, 1), 4};
     Domain& domain{sim.domain()};
@@ -106,10 +106,24 @@ TEST(Regression, E38_PinningAndUnpinningLeavesAnExplicitNodeAffinityAlone)
     NodeMask const wanted{NodeMask::first_n(2)};
     prefer(sim, domain, wanted);
     set_hard(sim, vcpu, cpus({0}));
-    EXPECT_EQ(domain.node_affinity, wanted);
+    EXPECT_EQ(domain.node_affinity, NodeMask::of(NodeId{0}));
     set_hard(sim, vcpu, CpuMask::first_n(8));
-    EXPECT_EQ(domain.node_affinity, wanted);
-    EXPECT_EQ(vcpu.soft_affinity, CpuMask::first_n(4));
+    EXPECT_EQ(domain.node_affinity, NodeMask::of(NodeId{0}));
+    EXPECT_EQ(vcpu.soft_affinity, CpuMask::first_n(2));
+    // Unless nothing would be left.
+    set_hard(sim, vcpu, cpus({6}));
+    EXPECT_EQ(domain.node_affinity, NodeMask::of(NodeId{0}));
+}
+
+TEST(NodeAffinity, IsPreferredByVcpusThatAreMadeAfterItWasSet)
+{
+    Sim sim{arch::MachineShape::regular(2, 2, 1), 4};
+    Domain& domain{sim.domain()};
+    static_cast<void>(sim.vcpu(domain, 0));
+    prefer(sim, domain, NodeMask::of(NodeId{1}));
+    Vcpu const& late{sim.vcpu(domain, 0)};
+    EXPECT_TRUE(late.prefers);
+    EXPECT_EQ(late.soft_affinity, cpus({2, 3}));
 }
 
 TEST(Regression, E41_TheSoftStepIsTakenThoughTheHardAffinityLiesWithinThePreference_ShownByCredit)
