@@ -55,7 +55,12 @@ $(O)/kernel-debug/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(KERNEL_CXX) -DHV_DEBUG -c $< -o $@
-$(O)/kernel/%.S.o $(O)/kernel-debug/%.S.o: %.S
+$(O)/kernel/%.S.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
+	$(Q)$(CXX) -I. -g -MMD -MP -c $< -o $@
+# (Two targets in one pattern rule would mean that one run makes both.)
+$(O)/kernel-debug/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CXX) -I. -g -MMD -MP -c $< -o $@
@@ -138,7 +143,7 @@ help:
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads
-#: make check    static checks only: floors, symbols, thread-safety analysis, format
+#: make check    static checks only: floors, symbols, thread-safety analysis
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
 #: make clean    remove build/
 #: make help     this text

@@ -61,7 +61,8 @@ void log_vms(ScenarioView scenario, VmAccounts accounts, unsigned nodes)
         if (arch::console_is_quiet())
             return;
         arch::Line line{arch::Output::stamped_console};
-        print(line.sink(), "VM {:<8} {} vCPUs, weight {}, memory", ScenarioView::text(record.name), record.vcpu_count, record.weight);
+        print(line.sink(), "VM {:<8} {} vCPUs, weight {}, memory", ScenarioView::text(record.name), record.vcpu_count,
+              record.weight);
         for (unsigned n = 0; n < nodes; ++n)
             if (std::uint64_t const pages = accounts[i]->pages_on(NodeId{static_cast<NodeId::Rep>(n)}); pages != 0)
                 print(line.sink(), " {} MiB on node {}", pages / 256, n);
@@ -123,7 +124,8 @@ sched::System& make_system(Kernel const& k, ScenarioView scenario)
                                      .trace_mask = scenario.trace_mask()};
     auto const system = sched::System::create(env, config);
     if (!system)
-        refuse("scheduler: no memory for {} pCPUs and {} vCPUs; give node 0 more", k.topology->pcpus.size(), config.guest_limit);
+        refuse("scheduler: no memory for {} pCPUs and {} vCPUs; give node 0 more", k.topology->pcpus.size(),
+               config.guest_limit);
     if (auto const set = scenario::set_parameters(**system, scenario); !set)
         refuse_because(set.error());
     return **system;

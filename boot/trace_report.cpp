@@ -75,14 +75,26 @@ void print_fields(Sink& sink, EventInfo const& info, Record const& record)
         case Field::domain: // its vCPU follows in the next word, where there is one
             print_vcpu(sink, word, i + 1 < record.words ? record.payload[i + 1] : 0);
             break;
-        case Field::vcpu: break;
-        case Field::packed_vcpu: print_vcpu(sink, word >> 16, word & 0xffff); break;
-        case Field::pcpu: print(sink, " pcpu {}", word); break;
-        case Field::nanoseconds: print(sink, " {} ns", word); break;
-        case Field::signed_count: print(sink, " {}", static_cast<std::int32_t>(word)); break;
+        case Field::vcpu:
+            break;
+        case Field::packed_vcpu:
+            print_vcpu(sink, word >> 16, word & 0xffff);
+            break;
+        case Field::pcpu:
+            print(sink, " pcpu {}", word);
+            break;
+        case Field::nanoseconds:
+            print(sink, " {} ns", word);
+            break;
+        case Field::signed_count:
+            print(sink, " {}", static_cast<std::int32_t>(word));
+            break;
         case Field::count:
-        case Field::packed_schedule: print(sink, " {}", word); break;
-        case Field::none: break;
+        case Field::packed_schedule:
+            print(sink, " {}", word);
+            break;
+        case Field::none:
+            break;
         }
     }
 }
@@ -94,7 +106,8 @@ void print_record(unsigned pcpu, Record const& record)
     print(sink, "  {:4}.{:09} pcpu {:<3} ", record.stamp / 1'000'000'000, record.stamp % 1'000'000'000, pcpu);
     EventInfo const* const info{find_event(record.number)};
     if (auto const change = decode_runstate(record.number)) {
-        print(sink, "{} -> {}", state_names[static_cast<unsigned>(change->from)], state_names[static_cast<unsigned>(change->to)]);
+        print(sink, "{} -> {}", state_names[static_cast<unsigned>(change->from)],
+              state_names[static_cast<unsigned>(change->to)]);
     } else if (info == nullptr) {
         print(sink, "event {:x}", record.number);
         return;
@@ -110,16 +123,18 @@ void print_record(unsigned pcpu, Record const& record)
 bool publish_trace_directory(Tracer const& tracer)
 {
     std::size_t const rings{tracer.rings().size()};
-    void* const memory{arch::allocate_memory(NodeId{0}, sizeof(Directory) + rings * sizeof(DirectoryRing), alignof(DirectoryRing))};
+    void* const memory{
+        arch::allocate_memory(NodeId{0}, sizeof(Directory) + rings * sizeof(DirectoryRing), alignof(DirectoryRing))};
     if (memory == nullptr)
         return false;
-    auto* const directory = ::new (memory) Directory{.pcpu_count = static_cast<std::uint32_t>(rings), .mask = tracer.mask()};
+    auto* const directory =
+        ::new (memory) Directory{.pcpu_count = static_cast<std::uint32_t>(rings), .mask = tracer.mask()};
     auto* entry = static_cast<DirectoryRing*>(static_cast<void*>(directory + 1));
     for (Ring const& ring : tracer.rings()) {
-        ::new (static_cast<void*>(entry++)) DirectoryRing{
-            .control = arch::physical_of(ring.control()).value(),
-            .data = ring.memory().empty() ? 0 : arch::physical_of(ring.memory().data()).value(),
-            .bytes = ring.memory().size()};
+        ::new (static_cast<void*>(entry++))
+            DirectoryRing{.control = arch::physical_of(ring.control()).value(),
+                          .data = ring.memory().empty() ? 0 : arch::physical_of(ring.memory().data()).value(),
+                          .bytes = ring.memory().size()};
     }
     arch::tell_host("trace directory={:x}", arch::physical_of(directory).value());
     return true;

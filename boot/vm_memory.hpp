@@ -1,8 +1,8 @@
 // Memory of VMs: each domain of a scenario gets its pages, from the nodes it names, before its vCPUs exist.
 //
-// Pages come in 2 MiB blocks as far as there are any, else singly; they are really taken from the allocator, counted per
-// node in the domain's account, and stay until the machine ends. A VM is nobody's business but the boot pCPU's while this
-// runs; the allocator has its own locks. Floor: boot.
+// Pages come in 2 MiB blocks as far as there are any, else singly; they are really taken from the allocator, counted
+// per node in the domain's account, and stay until the machine ends. A VM is nobody's business but the boot pCPU's
+// while this runs; the allocator has its own locks. Floor: boot.
 #pragma once
 
 #include "arch/generic/result.hpp"
@@ -15,7 +15,7 @@ namespace hv::boot {
 
 struct VmMemoryError {
     std::string_view domain;
-    std::string_view reason;  // the allocator's
+    std::string_view reason; // the allocator's
     std::uint64_t missing_mib;
 };
 
@@ -25,6 +25,7 @@ void describe(VmMemoryError const& error, Sink& sink);
 using VmAccounts = std::span<mm::DomainAccount* const>;
 
 // Interrupts off. An error leaves what was built so far in place: the machine is about to refuse the scenario.
-[[nodiscard]] Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages, scenario::ScenarioView scenario);
+[[nodiscard]] Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages,
+                                                                   scenario::ScenarioView scenario);
 
 } // namespace hv::boot

@@ -1,8 +1,9 @@
 // vCPUs as tasks of the kernel: what makes the scheduler's decisions happen.
 //
-// A guest vCPU is a task in ring 0 with a stack on its node; it asks its workload for the next action and carries it out
-// through the guest layer. A phase of computation is spent halted, with the pCPU's timer set for its end. Each pCPU's idle
-// vCPU is the task that the pCPU started with. Everything the scheduler is told comes through the up-calls installed here.
+// A guest vCPU is a task in ring 0 with a stack on its node; it asks its workload for the next action and carries it
+// out through the guest layer. A phase of computation is spent halted, with the pCPU's timer set for its end. Each
+// pCPU's idle vCPU is the task that the pCPU started with. Everything the scheduler is told comes through the up-calls
+// installed here.
 //
 // Locking: none; a task is touched by the pCPU that runs it, and the scheduler never lets two run it. Floor: boot.
 #pragma once
@@ -21,8 +22,8 @@ inline constexpr TimerId end_of_run_timer{8};
 struct VmMachine {
     sched::System* system{nullptr};
     // Called on pCPU 0, interrupts off, when end_of_run_timer fires. Does not return.
-    void (*at_end)(VmMachine& vms, Instant now) {nullptr};
-    Instant origin; // when the scenario began
+    void (*at_end)(VmMachine& vms, Instant now){nullptr};
+    Instant origin;        // when the scenario began
     void* report{nullptr}; // at_end's own
     std::atomic<bool> ending{false};
     std::atomic<unsigned> stopped{0};

@@ -7,7 +7,7 @@ namespace hv::sched {
 void Parking::park(Vcpu& vcpu) noexcept { core_.pause_nosync(self_, vcpu, now_); }
 void Parking::unpark(Vcpu& vcpu) noexcept { core_.unpause(self_, vcpu, now_); }
 
-// ------------------------------------------------------------------------------------------------------------------ locks
+// --- locks
 
 // The lock of the vCPU's pCPU, which may change until we have it. Returns the pCPU that it turned out to be.
 CpuId Core::lock_processor(Vcpu const& vcpu) HV_NO_THREAD_SAFETY_ANALYSIS
@@ -38,7 +38,7 @@ void Core::unlock_pair(CpuId a, CpuId b) HV_NO_THREAD_SAFETY_ANALYSIS
         pool_.pcpu(b).lock.unlock();
 }
 
-// ------------------------------------------------------------------------------------------------------------- run states
+// --- run states
 
 // Lock held. Time spent is added to the state that ends; a clock that went backwards adds nothing.
 void Core::change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now)
@@ -117,8 +117,8 @@ void Core::wake(CpuId self, Vcpu& vcpu, Instant now)
     pool_.tracer().emit(self, now, trace::Event::wake, vcpu.domain.id.value(), vcpu.index.value());
     CpuId own{lock_processor(vcpu)};
     CpuId other{own};
-    // A policy that names another pCPU is asked again once both locks are held, since all it saw may have changed. Wishes
-    // that differ each time are granted three rounds; then the vCPU stays at home.
+    // A policy that names another pCPU is asked again once both locks are held, since all it saw may have changed.
+    // Wishes that differ each time are granted three rounds; then the vCPU stays at home.
     for (unsigned round = 0; becomes_runnable(self, vcpu, now); ++round) {
         WakeDecision decision{ops_.wake(policy_, self, vcpu, now)};
         if (!decision.queue)
@@ -158,7 +158,7 @@ void Core::queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Ins
     }
 }
 
-// ----------------------------------------------------------------------------------------------------------------- events
+// --- events
 
 // Blocked from here on, unless an event is pending: then it is consumed instead, and false returned.
 bool Core::becomes_blocked(Vcpu& vcpu)
@@ -215,7 +215,7 @@ void Core::yield(CpuId self, Vcpu& vcpu, Instant now)
     pool_.env().tickle(self);
 }
 
-// --------------------------------------------------------------------------------------------------------------- dispatch
+// --- dispatch
 
 bool Core::timer(CpuId self, TimerId id, Instant now)
 {
@@ -253,7 +253,8 @@ void Core::suspend_or_resume_tick(Pcpu& pcpu, bool resume, Instant now)
     pcpu.tick_suspended = !resume;
 }
 
-// Upstream's tasklet word: {enqueued} becomes {enqueued, scheduled}; what is left when the work is done is cleared here.
+// Upstream's tasklet word: {enqueued} becomes {enqueued, scheduled}; what is left when the work is done is cleared
+// here.
 bool Core::take_idle_work(Pcpu& pcpu)
 {
     constexpr std::uint8_t enqueued{1}, scheduled{2};
@@ -300,8 +301,10 @@ Switch Core::schedule(CpuId self, Instant now)
 void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now)
 {
     trace::Tracer& tracer{pool_.tracer()};
-    Duration const ran{now - previous.run_state.entered};
-    Duration const waited{next.run_state.state == RunState::runnable ? now - next.run_state.entered : Duration{}};
+    // `now` was taken before the lock, so another pCPU may have stamped a state later than that.
+    Duration const ran{now > previous.run_state.entered ? now - previous.run_state.entered : Duration{}};
+    bool const waits{next.run_state.state == RunState::runnable && now > next.run_state.entered};
+    Duration const waited{waits ? now - next.run_state.entered : Duration{}};
     tracer.emit(self, now, trace::Event::switch_infprev, previous.domain.id.value(), previous.index.value(), ran.ns());
     tracer.emit(self, now, trace::Event::switch_infnext, next.domain.id.value(), next.index.value(), waited.ns(),
                 slice ? slice->ns() : -1);
@@ -324,7 +327,7 @@ void Core::context_saved(CpuId self, Vcpu& previous, Instant now)
         finish_migration(self, previous, now);
 }
 
-// -------------------------------------------------------------------------------------------------------------- migration
+// --- migration
 
 // Lock held. The vCPU shall find itself another pCPU; finish_migration does the rest, now or when its context is saved.
 void Core::mark_migrating(CpuId self, Vcpu& vcpu, Instant now)
@@ -333,8 +336,9 @@ void Core::mark_migrating(CpuId self, Vcpu& vcpu, Instant now)
     sleep_locked(self, vcpu, now);
 }
 
-// The pick needs the lock of the pCPU that it may name, which is not known before: so pick, lock both, and look whether all
-// that led to the pick still holds. A pick that is still good is kept, or the loop could chase its own picks for ever.
+// The pick needs the lock of the pCPU that it may name, which is not known before: so pick, lock both, and look whether
+// all that led to the pick still holds. A pick that is still good is kept, or the loop could chase its own picks for
+// ever.
 void Core::finish_migration(CpuId self, Vcpu& vcpu, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS
 {
     if (vcpu.is_running() || !vcpu.has_flag(PauseFlag::migrating))

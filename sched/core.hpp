@@ -1,14 +1,14 @@
-// The scheduler core: what is the same under every policy. It owns pCPUs, domains, vCPUs and their run states, does all the
-// locking, and carries out what the policy decides.
+// The scheduler core: what is the same under every policy. It owns pCPUs, domains, vCPUs and their run states, does all
+// the locking, and carries out what the policy decides.
 //
 // Up from the machine come: pcpu_up, timer, schedule (somebody tickled this pCPU) and context_saved; everything else is
-// called on behalf of a guest or of whoever builds and steers VMs. All of it runs with interrupts off. `self` is the calling
-// pCPU and `now` its time, sampled not earlier than the call's cause.
+// called on behalf of a guest or of whoever builds and steers VMs. All of it runs with interrupts off. `self` is the
+// calling pCPU and `now` its time, sampled not earlier than the call's cause.
 //
-// Locking: vcpu.hpp and locking.hpp. Public functions take the locks they need and must be called with none held. Two orders
-// matter beyond the locks: block and notify change one word (vcpu.hpp, PauseFlag), so that one of them sees the other; and
-// "context saved: running = false, then look for migrating" stands against "set migrating, then look at running", seq_cst on
-// both sides. Floor: sched.
+// Locking: vcpu.hpp and locking.hpp. Public functions take the locks they need and must be called with none held. Two
+// orders matter beyond the locks: block and notify change one word (vcpu.hpp, PauseFlag), so that one of them sees the
+// other; and "context saved: running = false, then look for migrating" stands against "set migrating, then look at
+// running", seq_cst on both sides. Floor: sched.
 #pragma once
 
 #include "arch/generic/list.hpp"
@@ -47,8 +47,9 @@ public:
     // Make the pCPU's idle vCPU (number = pCPU) with memory on its node. Before pcpu_up; on any pCPU.
     [[nodiscard]] Result<Vcpu*, CoreError> make_idle_vcpu(CpuId cpu);
     void pcpu_up(CpuId self, Instant now);
-    // Takes `cpu` out of the pool and moves its vCPUs away; one that has no pCPU left may run anywhere from then on. Errors:
-    // last_pcpu; busy, to be asked again when `cpu` has rescheduled. After success `cpu` may stop, or come up again.
+    // Takes `cpu` out of the pool and moves its vCPUs away; one that has no pCPU left may run anywhere from then on.
+    // Errors: last_pcpu; busy, to be asked again when `cpu` has rescheduled. After success `cpu` may stop, or come up
+    // again.
     [[nodiscard]] Status<CoreError> pcpu_down(CpuId self, CpuId cpu, Instant now);
     // Whether `cpu` has work that only its idle vCPU can do; while it has, it runs nothing else.
     void set_idle_work(CpuId cpu, bool pending);
@@ -65,7 +66,8 @@ public:
     [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value);
     // Where the vCPU may run; it is placed anew. The mask must have a member of the pool.
     [[nodiscard]] Status<CoreError> set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now);
-    // Explicit node affinity: the preference of all the domain's vCPUs. Moves nothing by itself. All 64 nodes: back to automatic.
+    // Explicit node affinity: the preference of all the domain's vCPUs. Moves nothing by itself. All 64 nodes: back to
+    // automatic.
     [[nodiscard]] Status<CoreError> set_node_affinity(Domain& domain, NodeMask nodes, Instant now);
     [[nodiscard]] Status<CoreError> set_soft_affinity(Vcpu& vcpu, CpuMask const& mask, Instant now);
 

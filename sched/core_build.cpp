@@ -62,8 +62,8 @@ void Core::pcpu_up(CpuId self, Instant now)
         ops_.pcpu_joins(policy_, self, now);
 }
 
-// Upstream: cpu_disable_scheduler. First nobody picks the pCPU any more; then its vCPUs are sent away, one by one; whoever
-// still runs there leaves when its context is saved, so the caller comes back until all have.
+// Upstream: cpu_disable_scheduler. First nobody picks the pCPU any more; then its vCPUs are sent away, one by one;
+// whoever still runs there leaves when its context is saved, so the caller comes back until all have.
 Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
 {
     CpuMask members{pool_.members()};
@@ -203,7 +203,8 @@ void Core::recompute_node_affinity(Domain& domain)
 Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now)
 {
     CpuId const cpu{lock_processor(vcpu)};
-    // Under the lock: a pCPU that leaves is out of the pool before it asks for the locks of the vCPUs whose affinity it breaks.
+    // Under the lock: a pCPU that leaves is out of the pool before it asks for the locks of the vCPUs whose affinity it
+    // breaks.
     if (!mask.intersects(pool_.members())) {
         unlock_pair(cpu, cpu);
         return fail(CoreError::empty_affinity);
@@ -278,7 +279,8 @@ void Core::describe(Sink& sink) const
         ops_.describe(policy_, sink);
 }
 
-// A vCPU that runs leaves on the pCPU where it runs, and after it the idle vCPUs, so that every run-state time is complete.
+// A vCPU that runs leaves on the pCPU where it runs, and after it the idle vCPUs, so that every run-state time is
+// complete.
 void Core::close_trace(CpuId self, Instant now)
 {
     for (CpuId const cpu : pool_.members()) {
@@ -289,7 +291,7 @@ void Core::close_trace(CpuId self, Instant now)
         for (Vcpu& vcpu : domain.vcpus)
             change_state(self, vcpu, RunState::offline, now);
     for (CpuId const cpu : pool_.members())
-        if (trace::Ring& ring{pool_.tracer().ring(cpu)}; ring.attached())
+        if (trace::Ring & ring{pool_.tracer().ring(cpu)}; ring.attached())
             ring.close(pool_.env().trace_clock(cpu));
 }
 

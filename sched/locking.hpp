@@ -1,15 +1,14 @@
-// The order of all locks of the product, in one table: who holds a lock of some rank may wait only for one of a higher rank,
-// or of the same rank and a higher ordinal. Debug builds check it (arch/generic/lock_order.hpp).
+// The order of all locks of the product, in one table: who holds a lock of some rank may wait only for one of a higher
+// rank, or of the same rank and a higher ordinal. Debug builds check it (arch/generic/lock_order.hpp).
 //
 //   rank  lock                            ordinal   rule
 //   5     what domains are set to (core)  0         taken by whoever steers, never to schedule
 //   10    a policy's own (credit: the     0         taken before any run-queue lock, never while holding one
 //         private lock)
-//   20    run queue, one a pCPU           pCPU      two of them in ascending order; a thief takes a peer's by try_lock only
-//   30    kernel stacks                   0         below the scheduler, as all that follow: sched/ never holds one
-//   39    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer
-//   40    pages of a node                 node
-//   50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
+//   20    run queue, one a pCPU           pCPU      two of them in ascending order; a thief takes a peer's by try_lock
+//   only 30    kernel stacks                   0         below the scheduler, as all that follow: sched/ never holds
+//   one 39    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer 40
+//   pages of a node                 node 50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
 //   1000  console and host channel        0, 1      leaf
 //
 // Floor: sched. mm/ and arch/ state their own ranks and may not look here; the numbers are agreed on.

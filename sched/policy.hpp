@@ -1,10 +1,10 @@
-// The seam between the scheduler core and a policy. To add a policy: write one class, end its .cpp with HV_REGISTER_POLICY,
-// boot with sched=NAME. No other file changes. sched/null/null.cpp is the smallest one; copy it.
+// The seam between the scheduler core and a policy. To add a policy: write one class, end its .cpp with
+// HV_REGISTER_POLICY, boot with sched=NAME. No other file changes. sched/null/null.cpp is the smallest one; copy it.
 //
-// A policy decides and the core acts: hooks get `self` (the pCPU they run on) and `now`, and return what is to be done. They
-// run with interrupts off and must not wait for anything but the policy's own lock (locking.hpp has the order). A policy
-// keeps its queues and per-object data in the types PcpuData{Pcpu&}, VcpuData{Vcpu&} and DomainData{Domain&}, each optional,
-// whose storage the core allocates on the right node and frees. Floor: sched.
+// A policy decides and the core acts: hooks get `self` (the pCPU they run on) and `now`, and return what is to be done.
+// They run with interrupts off and must not wait for anything but the policy's own lock (locking.hpp has the order). A
+// policy keeps its queues and per-object data in the types PcpuData{Pcpu&}, VcpuData{Vcpu&} and DomainData{Domain&},
+// each optional, whose storage the core allocates on the right node and frees. Floor: sched.
 #pragma once
 
 #include "arch/generic/format.hpp"
@@ -21,8 +21,8 @@ namespace hv::sched {
 
 class Core;
 
-// Whom to run next, and for how long at most; no slice means until something happens. There always is a next vCPU: the idle
-// vCPU is one. `migrated`: it was taken from another pCPU.
+// Whom to run next, and for how long at most; no slice means until something happens. There always is a next vCPU: the
+// idle vCPU is one. `migrated`: it was taken from another pCPU.
 struct Decision {
     Vcpu* next;
     std::optional<Duration> slice;
@@ -31,10 +31,10 @@ struct Decision {
 
 // What is to become of a vCPU that woke up.
 struct WakeDecision {
-    CpuId queue_on{};            // whose run queue; another pCPU than the vCPU's own makes the core take both locks and ask again
-    bool queue{true};            // false: it is queued already, do nothing
-    CpuMask tickle;              // pCPUs that shall reschedule
-    bool push_current{false};    // and the vCPU that runs on queue_on shall find itself another pCPU
+    CpuId queue_on{}; // whose run queue; another pCPU than the vCPU's own makes the core take both locks and ask again
+    bool queue{true}; // false: it is queued already, do nothing
+    CpuMask tickle;   // pCPUs that shall reschedule
+    bool push_current{false}; // and the vCPU that runs on queue_on shall find itself another pCPU
 };
 
 // Park: keep a vCPU from running although it could (a cap). One pause each, to be undone by exactly one unpark.
@@ -57,22 +57,22 @@ struct ParamError {
 
 // Mandatory hooks, checked here, at compile time, with the policy's own name in the message.
 template <typename P>
-concept Policy = std::constructible_from<P, Pool&> &&
-                 requires(P& policy, CpuId self, Vcpu& vcpu, Instant now, bool force_idle) {
-                     { std::string_view{P::name} };
-                     // Caller: a reschedule on `self`, whose lock is held. `current` ran until now and may be anything but
-                     // queued. force_idle: the idle vCPU has work that must be done.
-                     { policy.schedule(self, vcpu, now, force_idle) } noexcept -> std::same_as<Decision>;
-                     // A vCPU that can run woke up; its run-queue lock (and that of queue_on, the second time) is held.
-                     // Never called for the vCPU that is current on its pCPU.
-                     { policy.wake(self, vcpu, now) } noexcept -> std::same_as<WakeDecision>;
-                     // Put it on the queue of its processor, as wake() wished. Lock of that pCPU held.
-                     { policy.enqueue(self, vcpu, now) } noexcept -> std::same_as<void>;
-                     // It may not run any more; take it off the queue if it is on one. Never the current vCPU. Lock held.
-                     { policy.sleep(self, vcpu, now) } noexcept -> std::same_as<void>;
-                     // Where shall it go? Only members of the pool in its hard affinity are right. Its own lock is held.
-                     { policy.pick_cpu(self, vcpu, now) } noexcept -> std::same_as<CpuId>;
-                 };
+concept Policy =
+    std::constructible_from<P, Pool&> && requires(P& policy, CpuId self, Vcpu& vcpu, Instant now, bool force_idle) {
+        { std::string_view{P::name} };
+        // Caller: a reschedule on `self`, whose lock is held. `current` ran until now and may be anything but
+        // queued. force_idle: the idle vCPU has work that must be done.
+        { policy.schedule(self, vcpu, now, force_idle) } noexcept -> std::same_as<Decision>;
+        // A vCPU that can run woke up; its run-queue lock (and that of queue_on, the second time) is held.
+        // Never called for the vCPU that is current on its pCPU.
+        { policy.wake(self, vcpu, now) } noexcept -> std::same_as<WakeDecision>;
+        // Put it on the queue of its processor, as wake() wished. Lock of that pCPU held.
+        { policy.enqueue(self, vcpu, now) } noexcept -> std::same_as<void>;
+        // It may not run any more; take it off the queue if it is on one. Never the current vCPU. Lock held.
+        { policy.sleep(self, vcpu, now) } noexcept -> std::same_as<void>;
+        // Where shall it go? Only members of the pool in its hard affinity are right. Its own lock is held.
+        { policy.pick_cpu(self, vcpu, now) } noexcept -> std::same_as<CpuId>;
+    };
 
 struct Storage {
     std::size_t size{0}, align{1};
@@ -85,7 +85,8 @@ struct PolicyOps {
     // What the conformance suite may expect beyond what holds for all.
     bool has_credit{false};
     Duration work_conserving_within; // zero: makes no such promise
-    // As Xen 4.3.0: an explicit node affinity loses, for good, the nodes that no vCPU may run on any more (mended in 4.3.2).
+    // As Xen 4.3.0: an explicit node affinity loses, for good, the nodes that no vCPU may run on any more (mended
+    // in 4.3.2).
     bool shrinks_node_affinity{false};
 
     void* (*create)(void* memory, Pool&) noexcept;
@@ -102,12 +103,13 @@ struct PolicyOps {
     void (*sleep)(void* self, CpuId, Vcpu&, Instant) noexcept;
     CpuId (*pick_cpu)(void* self, CpuId, Vcpu&, Instant) noexcept;
 
-    // pcpu_joins: on `cpu`, its idle vCPU current, before its first decision. pcpu_leaves: nothing of `cpu` is left to run.
+    // pcpu_joins: on `cpu`, its idle vCPU current, before its first decision. pcpu_leaves: nothing of `cpu` is left to
+    // run.
     void (*pcpu_joins)(void* self, CpuId cpu, Instant) noexcept {nullptr};
     void (*pcpu_leaves)(void* self, CpuId by, CpuId cpu, Instant) noexcept {nullptr};
     void (*vcpu_added)(void* self, Vcpu&, Instant) noexcept {nullptr};
     void (*vcpu_removed)(void* self, Vcpu&, Instant) noexcept {nullptr};
-    void (*affinity_changed)(void* self, Vcpu&, Instant) noexcept {nullptr};     // its lock held
+    void (*affinity_changed)(void* self, Vcpu&, Instant) noexcept {nullptr};      // its lock held
     void (*params_changed)(void* self, Domain&, DomainParams) noexcept {nullptr}; // new weight and cap, to be stored
     Status<ParamError> (*set_param)(void* self, std::string_view key, std::int64_t value) noexcept {nullptr};
     void (*yield)(void* self, CpuId, Vcpu& current) noexcept {nullptr}; // lock held
@@ -149,7 +151,9 @@ consteval void add_storage(PolicyOps& ops)
     if constexpr (requires { typename P::DomainData; }) {
         using Data = typename P::DomainData;
         ops.domain = storage_of<Data>();
-        ops.attach_domain = [](void* memory, Domain& domain) noexcept { domain.policy_data = ::new (memory) Data{domain}; };
+        ops.attach_domain = [](void* memory, Domain& domain) noexcept {
+            domain.policy_data = ::new (memory) Data{domain};
+        };
         ops.detach_domain = [](Domain& domain) noexcept { static_cast<Data*>(domain.policy_data)->~Data(); };
     }
 }
@@ -160,17 +164,25 @@ consteval void add_life_cycle(PolicyOps& ops)
     if constexpr (requires(P& p, CpuId c, Instant t) { p.pcpu_joins(c, t); })
         ops.pcpu_joins = [](void* self, CpuId c, Instant t) noexcept { static_cast<P*>(self)->pcpu_joins(c, t); };
     if constexpr (requires(P& p, CpuId c, Instant t) { p.pcpu_leaves(c, c, t); })
-        ops.pcpu_leaves = [](void* self, CpuId by, CpuId c, Instant t) noexcept { static_cast<P*>(self)->pcpu_leaves(by, c, t); };
+        ops.pcpu_leaves = [](void* self, CpuId by, CpuId c, Instant t) noexcept {
+            static_cast<P*>(self)->pcpu_leaves(by, c, t);
+        };
     if constexpr (requires(P& p, Vcpu& v, Instant t) { p.vcpu_added(v, t); })
         ops.vcpu_added = [](void* self, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->vcpu_added(v, t); };
     if constexpr (requires(P& p, Vcpu& v, Instant t) { p.vcpu_removed(v, t); })
         ops.vcpu_removed = [](void* self, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->vcpu_removed(v, t); };
     if constexpr (requires(P& p, Vcpu& v, Instant t) { p.affinity_changed(v, t); })
-        ops.affinity_changed = [](void* self, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->affinity_changed(v, t); };
+        ops.affinity_changed = [](void* self, Vcpu& v, Instant t) noexcept {
+            static_cast<P*>(self)->affinity_changed(v, t);
+        };
     if constexpr (requires(P& p, Domain& d, DomainParams n) { p.params_changed(d, n); })
-        ops.params_changed = [](void* self, Domain& d, DomainParams n) noexcept { static_cast<P*>(self)->params_changed(d, n); };
+        ops.params_changed = [](void* self, Domain& d, DomainParams n) noexcept {
+            static_cast<P*>(self)->params_changed(d, n);
+        };
     if constexpr (requires(P& p, std::string_view k, std::int64_t n) { p.set_param(k, n); })
-        ops.set_param = [](void* self, std::string_view k, std::int64_t n) noexcept { return static_cast<P*>(self)->set_param(k, n); };
+        ops.set_param = [](void* self, std::string_view k, std::int64_t n) noexcept {
+            return static_cast<P*>(self)->set_param(k, n);
+        };
 }
 
 template <Policy P>
@@ -179,11 +191,15 @@ consteval void add_running(PolicyOps& ops)
     if constexpr (requires(P& p, CpuId c, Vcpu& v) { p.yield(c, v); })
         ops.yield = [](void* self, CpuId c, Vcpu& v) noexcept { static_cast<P*>(self)->yield(c, v); };
     if constexpr (requires(P& p, CpuId c, Vcpu& v, Instant t) { p.tick(c, v, t); })
-        ops.tick = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept { return static_cast<P*>(self)->tick(c, v, t); };
+        ops.tick = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept {
+            return static_cast<P*>(self)->tick(c, v, t);
+        };
     if constexpr (requires(P& p, CpuId c, Instant t) { p.tick_resumes(c, t); })
         ops.tick_resumes = [](void* self, CpuId c, Instant t) noexcept { static_cast<P*>(self)->tick_resumes(c, t); };
     if constexpr (requires(P& p, CpuId c, Instant t, Parking& k) { p.account(c, t, k); })
-        ops.account = [](void* self, CpuId c, Instant t, Parking& k) noexcept { static_cast<P*>(self)->account(c, t, k); };
+        ops.account = [](void* self, CpuId c, Instant t, Parking& k) noexcept {
+            static_cast<P*>(self)->account(c, t, k);
+        };
     if constexpr (requires(P const& p, Sink& s) { p.describe(s); })
         ops.describe = [](void const* self, Sink& s) noexcept { static_cast<P const*>(self)->describe(s); };
     if constexpr (requires(P const& p) { p.is_consistent(); })
@@ -212,7 +228,9 @@ consteval PolicyOps make_ops()
     ops.wake = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept { return static_cast<P*>(self)->wake(c, v, t); };
     ops.enqueue = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->enqueue(c, v, t); };
     ops.sleep = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->sleep(c, v, t); };
-    ops.pick_cpu = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept { return static_cast<P*>(self)->pick_cpu(c, v, t); };
+    ops.pick_cpu = [](void* self, CpuId c, Vcpu& v, Instant t) noexcept {
+        return static_cast<P*>(self)->pick_cpu(c, v, t);
+    };
     detail::add_storage<P>(ops);
     detail::add_life_cycle<P>(ops);
     detail::add_running<P>(ops);
@@ -230,7 +248,8 @@ void list_policies(Sink& sink);
 // The linker collects these pointers between __start_ and __stop_hv_policies, in the kernel and on the host alike.
 #define HV_REGISTER_POLICY(P) \
     static constexpr ::hv::sched::PolicyOps P##_ops{::hv::sched::make_ops<P>()}; \
-    [[gnu::used, gnu::retain, gnu::section("hv_policies")]] static constinit ::hv::sched::PolicyOps const* const P##_entry \
+    [[gnu::used, gnu::retain, \
+      gnu::section("hv_policies")]] static constinit ::hv::sched::PolicyOps const* const P##_entry \
     { \
         &P##_ops \
     }

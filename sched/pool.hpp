@@ -1,8 +1,8 @@
-// A pool: the pCPUs that one policy instance schedules, and what the core keeps for each of them. The core owns it; a policy
-// is born with a reference to it. There is one pool so far, and every pCPU that is up is in it.
+// A pool: the pCPUs that one policy instance schedules, and what the core keeps for each of them. The core owns it; a
+// policy is born with a reference to it. There is one pool so far, and every pCPU that is up is in it.
 //
-// Locking: each Pcpu has the run-queue lock. `members` is read without any: a change builds a fresh set and publishes it, so
-// that a reader sees the one before or the one after, whole. Floor: sched.
+// Locking: each Pcpu has the run-queue lock. `members` is read without any: a change builds a fresh set and publishes
+// it, so that a reader sees the one before or the one after, whole. Floor: sched.
 #pragma once
 
 #include "arch/generic/mask.hpp"
@@ -39,7 +39,8 @@ struct alignas(64) Pcpu {
     Vcpu* idle{nullptr};
     void* policy_data{nullptr};
     bool tick_suspended{false}; // this pCPU's own
-    // Work that only the idle vCPU can do (upstream: tasklets): bit 0, there is some; bit 1, the idle vCPU was chosen for it.
+    // Work that only the idle vCPU can do (upstream: tasklets): bit 0, there is some; bit 1, the idle vCPU was chosen
+    // for it.
     std::atomic<std::uint8_t> idle_work{0};
 };
 
@@ -62,8 +63,8 @@ public:
 private:
     friend class Core;
 
-    // One change at a time: the machine serialises pCPUs that come and go. A reader would have to sleep through all versions
-    // but one to see its set change under it.
+    // One change at a time: the machine serialises pCPUs that come and go. A reader would have to sleep through all
+    // versions but one to see its set change under it.
     void publish_members(CpuMask const& members)
     {
         version_ = (version_ + 1) % versions_.size();

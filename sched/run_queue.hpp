@@ -1,9 +1,9 @@
 // Run queue of one pCPU: best priority first, first come first served within a priority.
 //
-// Accounting runs on another pCPU and may change the priority of a queued element at any time (so it is an atomic there) but
-// never touches the list: the order stays as it was until the owner calls partition(). So insertion and stealing may meet
-// elements out of order, and stop where upstream's stop. Locking: none here; the owner pairs it with its pCPU's lock.
-// Floor: sched.
+// Accounting runs on another pCPU and may change the priority of a queued element at any time (so it is an atomic
+// there) but never touches the list: the order stays as it was until the owner calls partition(). So insertion and
+// stealing may meet elements out of order, and stop where upstream's stop. Locking: none here; the owner pairs it with
+// its pCPU's lock. Floor: sched.
 #pragma once
 
 #include "arch/generic/list.hpp"
@@ -56,8 +56,8 @@ public:
         elements_.erase(element);
     }
 
-    // Bring those with credit (under and better) before the rest; the order within each part stays. O(n). Each priority is
-    // read once, since it may change meanwhile.
+    // Bring those with credit (under and better) before the rest; the order within each part stays. O(n). Each priority
+    // is read once, since it may change meanwhile.
     constexpr void partition()
     {
         Iterator const end{elements_.end()};

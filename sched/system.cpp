@@ -57,12 +57,13 @@ Result<System*, CoreError> System::create(arch::Env& env, SystemConfig const& co
 {
     std::size_t const count{env.topology().pcpus.size()};
     // One guest more than asked for: an empty table would look like one that could not be had.
-    Parts parts{.rings = make_array<trace::Ring>(env, count), .pcpus = make_array<Pcpu*>(env, count),
+    Parts parts{.rings = make_array<trace::Ring>(env, count),
+                .pcpus = make_array<Pcpu*>(env, count),
                 .guests = make_array<guest::Guest*>(env, config.guest_limit + 1),
                 .policy = env.allocate(NodeId{0}, config.policy->self.size, config.policy->self.align)};
     void* const memory{env.allocate(NodeId{0}, sizeof(System), alignof(System))};
-    if (parts.rings.empty() || parts.pcpus.empty() || parts.guests.empty() || parts.policy == nullptr || memory == nullptr ||
-        !make_pcpus(env, parts))
+    if (parts.rings.empty() || parts.pcpus.empty() || parts.guests.empty() || parts.policy == nullptr ||
+        memory == nullptr || !make_pcpus(env, parts))
         return fail(CoreError::no_memory);
     System* const system{::new (memory) System{env, config, parts}};
     for (std::size_t i = 0; i < count; ++i)

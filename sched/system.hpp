@@ -1,5 +1,5 @@
-// The assembled scheduler of one machine: trace, pool, core, policy and guests, built in memory that the machine gives. What
-// a machine calls when something happens is here, and it calls nothing else of sched/ on its own account:
+// The assembled scheduler of one machine: trace, pool, core, policy and guests, built in memory that the machine gives.
+// What a machine calls when something happens is here, and it calls nothing else of sched/ on its own account:
 //
 //   pcpu_up(self)         this pCPU is up and runs its idle vCPU
 //   timer(self, id)       a timer armed through Env fired

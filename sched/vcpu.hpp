@@ -1,5 +1,5 @@
-// Domains and vCPUs as the scheduler sees them: identity, run state, affinity, and the policy's own data behind a pointer.
-// The core owns them; a policy reads them and changes only what is marked as its own.
+// Domains and vCPUs as the scheduler sees them: identity, run state, affinity, and the policy's own data behind a
+// pointer. The core owns them; a policy reads them and changes only what is marked as its own.
 //
 // Locking: "run-queue lock" is the lock of the pCPU that `processor` names; it changes hands with `processor`, which is
 // written under both locks. Atomics are those that are read or written without it. Floor: sched.
@@ -29,8 +29,8 @@ enum class PauseFlag : std::uint32_t {
     blocked = 1u << 0,   // waits for an event
     down = 1u << 1,      // not started yet
     migrating = 1u << 3, // a move to another pCPU was asked for and is not complete
-    // Not a reason to pause, but kept in the same word, so that "block unless an event is pending" is one atomic step: an
-    // event came while the vCPU was not blocked.
+    // Not a reason to pause, but kept in the same word, so that "block unless an event is pending" is one atomic step:
+    // an event came while the vCPU was not blocked.
     event_pending = 1u << 31,
 };
 
@@ -49,8 +49,8 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
     Domain& domain;
     VcpuIndex const index;
 
-    // The pCPU whose run queue and lock this vCPU belongs to, whether it runs, waits or sleeps. Without that lock held the
-    // answer is a hint.
+    // The pCPU whose run queue and lock this vCPU belongs to, whether it runs, waits or sleeps. Without that lock held
+    // the answer is a hint.
     [[nodiscard]] CpuId processor() const { return CpuId{processor_.load(std::memory_order_relaxed)}; }
     void set_processor(CpuId cpu) { processor_.store(cpu.value(), std::memory_order_relaxed); } // both locks held
 
@@ -81,9 +81,9 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
     std::atomic<std::uint32_t> pause_count{0};
 
     // Run-queue lock from here on.
-    CpuMask hard_affinity; // where it may run
-    CpuMask soft_affinity; // where it would rather run; meaningful if prefers
-    bool prefers{false};   // soft_affinity was asked for (by domain or by vCPU), not merely defaulted
+    CpuMask hard_affinity;          // where it may run
+    CpuMask soft_affinity;          // where it would rather run; meaningful if prefers
+    bool prefers{false};            // soft_affinity was asked for (by domain or by vCPU), not merely defaulted
     bool has_own_preference{false}; // asked for by vCPU: the domain's node affinity says nothing about it any more
     RunStateClock run_state;
     Instant last_run_time; // when it last stopped running
@@ -125,7 +125,8 @@ inline bool Vcpu::is_idle() const { return domain.is_idle(); }
 
 inline bool Vcpu::is_runnable() const
 {
-    return (pause_flags.load() & ~static_cast<std::uint32_t>(PauseFlag::event_pending)) == 0 && pause_count.load() == 0 && domain.pause_count.load() == 0;
+    return (pause_flags.load() & ~static_cast<std::uint32_t>(PauseFlag::event_pending)) == 0 &&
+           pause_count.load() == 0 && domain.pause_count.load() == 0;
 }
 
 inline std::uint32_t Vcpu::packed() const { return trace::pack_vcpu(domain.id.value(), index.value()); }

@@ -2,8 +2,8 @@
 //
 // A Sink takes characters; the serial console, a fixed buffer and a host stream are sinks. Place holders: {} as it is,
 // {:x} hexadecimal with 0x, {:08x} the same padded with zeros to 8 digits (no 0x), {:7} right-aligned in 7 columns,
-// {:<7} left-aligned. "{{" prints one brace. A place holder without argument prints "{?}", a surplus argument is ignored:
-// printing never fails. No allocation, no state; a sink brings its own lock. Floor: arch/generic.
+// {:<7} left-aligned. "{{" prints one brace. A place holder without argument prints "{?}", a surplus argument is
+// ignored: printing never fails. No allocation, no state; a sink brings its own lock. Floor: arch/generic.
 #pragma once
 
 #include "arch/generic/time.hpp"
@@ -66,9 +66,10 @@ class FormatArg {
 public:
     enum class Kind : std::uint8_t { text, number, negative };
 
-    constexpr FormatArg(std::string_view text) : kind_{Kind::text}, text_{text} {} // NOLINT(google-explicit-constructor)
-    constexpr FormatArg(char const* text) : FormatArg{std::string_view{text}} {}   // NOLINT(google-explicit-constructor)
-    constexpr FormatArg(bool b) : FormatArg{b ? "yes" : "no"} {}                   // NOLINT(google-explicit-constructor)
+    constexpr FormatArg(std::string_view text)
+        : kind_{Kind::text}, text_{text} {}                                      // NOLINT(google-explicit-constructor)
+    constexpr FormatArg(char const* text) : FormatArg{std::string_view{text}} {} // NOLINT(google-explicit-constructor)
+    constexpr FormatArg(bool b) : FormatArg{b ? "yes" : "no"} {}                 // NOLINT(google-explicit-constructor)
     template <std::unsigned_integral N>
     constexpr FormatArg(N n) : kind_{Kind::number}, number_{n} // NOLINT(google-explicit-constructor)
     {
@@ -80,7 +81,8 @@ public:
     {
     }
     template <typename Tag, typename Rep>
-    constexpr FormatArg(Id<Tag, Rep> id) : kind_{Kind::number}, number_{id.value()} // NOLINT(google-explicit-constructor)
+    constexpr FormatArg(Id<Tag, Rep> id)
+        : kind_{Kind::number}, number_{id.value()} // NOLINT(google-explicit-constructor)
     {
     }
     constexpr FormatArg(Duration d) : FormatArg{d.ns()} {} // NOLINT(google-explicit-constructor)
@@ -130,7 +132,8 @@ inline void write_arg(Sink& sink, FormatArg const& arg, FormatSpec const& spec)
     std::string_view body{arg.text()};
     std::string_view prefix;
     if (arg.kind() != FormatArg::Kind::text) {
-        char const* const end = std::to_chars(digits.data(), digits.data() + digits.size(), arg.number(), spec.hex ? 16 : 10).ptr;
+        char const* const end =
+            std::to_chars(digits.data(), digits.data() + digits.size(), arg.number(), spec.hex ? 16 : 10).ptr;
         body = {digits.data(), static_cast<std::size_t>(end - digits.data())};
         if (arg.kind() == FormatArg::Kind::negative)
             prefix = "-";

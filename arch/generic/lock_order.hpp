@@ -1,6 +1,6 @@
-// The order of locks, checked at run time in debug builds: a pCPU that waits for a lock may hold only locks whose key is
-// lower. A key is (rank, ordinal): ranks are a table where the locks are declared, ordinals order the locks of one rank
-// (a pCPU's number, for run queues). try_lock never waits, so it is allowed in any order and only recorded.
+// The order of locks, checked at run time in debug builds: a pCPU that waits for a lock may hold only locks whose key
+// is lower. A key is (rank, ordinal): ranks are a table where the locks are declared, ordinals order the locks of one
+// rank (a pCPU's number, for run queues). try_lock never waits, so it is allowed in any order and only recorded.
 //
 // HeldLocks belongs to one pCPU (kernel) or one thread (host) and is found through <arch/cpu.hpp>. Floor: arch/generic.
 #pragma once

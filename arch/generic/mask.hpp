@@ -1,11 +1,11 @@
 // Sets of pCPUs and of NUMA nodes.
 //
-// CpuMask holds up to 4096 pCPUs as a 64-way bitmap tree: bit w of the summary is set iff word w is not zero, and a word
-// whose summary bit is clear is neither read, nor copied, nor even initialised. So every operation, copying included,
-// costs one step per non-empty word: a machine with at most 64 pCPUs pays for one. NodeMask is a single word.
+// CpuMask holds up to 4096 pCPUs as a 64-way bitmap tree: bit w of the summary is set iff word w is not zero, and a
+// word whose summary bit is clear is neither read, nor copied, nor even initialised. So every operation, copying
+// included, costs one step per non-empty word: a machine with at most 64 pCPUs pays for one. NodeMask is a single word.
 //
-// AtomicCpuMask is the form that several pCPUs change at once without a lock. A reader gets a snapshot of single bits, not
-// of the whole set at one instant: good for hints only.
+// AtomicCpuMask is the form that several pCPUs change at once without a lock. A reader gets a snapshot of single bits,
+// not of the whole set at one instant: good for hints only.
 //
 // Iteration and search are in ascending order of the id, always. No state of their own, no locks. Floor: arch/generic.
 #pragma once
@@ -264,7 +264,8 @@ public:
     }
     [[nodiscard]] constexpr std::optional<NodeId> next(NodeId node) const
     {
-        std::uint64_t const higher = node.value() + 1u >= capacity ? 0 : bits_ & (~std::uint64_t{0} << (node.value() + 1u));
+        std::uint64_t const higher =
+            node.value() + 1u >= capacity ? 0 : bits_ & (~std::uint64_t{0} << (node.value() + 1u));
         return NodeMask{higher}.first();
     }
     // The next member after `node`, wrapping round; `node` itself if it is the only member. Must not be empty.

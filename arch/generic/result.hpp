@@ -1,6 +1,6 @@
-// Result<T, E>: a value, or the reason why there is none. For what can fail at boot, in parsers and on behalf of a user;
-// the scheduler's fast path cannot fail and has no use for it. Both T and E are trivially copyable, so that a Result needs
-// no destructor. No locks. Floor: arch/generic.
+// Result<T, E>: a value, or the reason why there is none. For what can fail at boot, in parsers and on behalf of a
+// user; the scheduler's fast path cannot fail and has no use for it. Both T and E are trivially copyable, so that a
+// Result needs no destructor. No locks. Floor: arch/generic.
 #pragma once
 
 #include "arch/generic/assert.hpp"
@@ -25,7 +25,7 @@ class [[nodiscard]] Result {
     static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_copyable_v<E>);
 
 public:
-    constexpr Result(T value) : value_{value}, ok_{true} {}               // NOLINT(google-explicit-constructor)
+    constexpr Result(T value) : value_{value}, ok_{true} {}                     // NOLINT(google-explicit-constructor)
     constexpr Result(Failure<E> failure) : error_{failure.error}, ok_{false} {} // NOLINT(google-explicit-constructor)
 
     [[nodiscard]] constexpr bool ok() const { return ok_; }

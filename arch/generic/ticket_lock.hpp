@@ -1,8 +1,8 @@
 // FIFO spinlock, and the guards that hold one. The same code runs in the kernel and under ThreadSanitizer; only
 // arch::relax() differs.
 //
-// Interrupts: every lock of the kernel is taken with interrupts off, and a guard says so: Guard guard{lock, irqs_off}. The
-// tag is a promise of the caller that debug builds check. Order: see lock_order.hpp; each lock carries its key.
+// Interrupts: every lock of the kernel is taken with interrupts off, and a guard says so: Guard guard{lock, irqs_off}.
+// The tag is a promise of the caller that debug builds check. Order: see lock_order.hpp; each lock carries its key.
 // Floor: arch/generic.
 #pragma once
 
@@ -51,7 +51,8 @@ public:
 #ifdef HV_DEBUG
         arch::held_locks().released(key_);
 #endif
-        // relaxed load: only the owner writes serving_, so it reads its own value. release: publishes the critical section.
+        // relaxed load: only the owner writes serving_, so it reads its own value. release: publishes the critical
+        // section.
         auto const following = static_cast<std::uint16_t>(serving_.load(std::memory_order_relaxed) + 1);
         serving_.store(following, std::memory_order_release);
     }

@@ -1,8 +1,9 @@
-// What the scheduler and the allocators know of the machine's shape: pCPUs, cores, sockets, nodes and the distances between
-// nodes. Plain data that whoever brings the machine up fills in and then leaves alone; `online` and `generation` are all
-// that changes later, when a pCPU comes or goes, and only under the machine's own serialisation.
+// What the scheduler and the allocators know of the machine's shape: pCPUs, cores, sockets, nodes and the distances
+// between nodes. Plain data that whoever brings the machine up fills in and then leaves alone; `online` and
+// `generation` are all that changes later, when a pCPU comes or goes, and only under the machine's own serialisation.
 //
-// Storage belongs to the builder: a kernel takes it from boot memory, the host from vectors. No locks. Floor: arch/generic.
+// Storage belongs to the builder: a kernel takes it from boot memory, the host from vectors. No locks. Floor:
+// arch/generic.
 #pragma once
 
 #include "arch/generic/assert.hpp"

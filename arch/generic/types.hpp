@@ -32,7 +32,8 @@ using VcpuIndex = Id<struct VcpuTag, std::uint16_t>;  // a vCPU within its domai
 // One of a pCPU's one-shot timers. Floor sched gives the numbers their meaning; a machine only keeps them apart.
 using TimerId = Id<struct TimerTag, std::uint32_t>;
 
-// Addresses of the machine the kernel runs on. Physical ones are never dereferenced, virtual ones never handed to hardware.
+// Addresses of the machine the kernel runs on. Physical ones are never dereferenced, virtual ones never handed to
+// hardware.
 using PhysAddr = Id<struct PhysTag, std::uint64_t>;
 using VirtAddr = Id<struct VirtTag, std::uint64_t>;
 

@@ -1,8 +1,8 @@
 // The pending events of a simulated machine, earliest first; of equal times the one that was created first.
 //
-// Every event stands in a slot of its own (a timer, a reschedule under way), so that it can be replaced or dropped in place and
-// nothing stale is ever handled. A 4-ary heap that knows where each slot's event is: each operation is O(log n) in the number
-// of pending events. Single-threaded. Floor: arch/host.
+// Every event stands in a slot of its own (a timer, a reschedule under way), so that it can be replaced or dropped in
+// place and nothing stale is ever handled. A 4-ary heap that knows where each slot's event is: each operation is O(log
+// n) in the number of pending events. Single-threaded. Floor: arch/host.
 #pragma once
 
 #include "arch/generic/assert.hpp"
@@ -53,7 +53,10 @@ public:
     }
 
 private:
-    static bool before(Event const& a, Event const& b) { return a.when != b.when ? a.when < b.when : a.order < b.order; }
+    static bool before(Event const& a, Event const& b)
+    {
+        return a.when != b.when ? a.when < b.when : a.order < b.order;
+    }
 
     void set(std::size_t at, Event const& event)
     {

@@ -25,8 +25,12 @@ MachineShape::MachineShape(std::vector<PcpuTopology> pcpus, unsigned nodes, std:
             distances_[n * nodes + n] = local_distance;
     }
     HV_ASSERT(distances_.size() == std::size_t{nodes} * nodes);
-    topology_ = {.pcpus = pcpus_, .by_node = by_node_, .by_socket = by_socket_, .by_core = by_core_,
-                 .distances = distances_, .online = CpuMask::first_n(static_cast<unsigned>(pcpus_.size()))};
+    topology_ = {.pcpus = pcpus_,
+                 .by_node = by_node_,
+                 .by_socket = by_socket_,
+                 .by_core = by_core_,
+                 .distances = distances_,
+                 .online = CpuMask::first_n(static_cast<unsigned>(pcpus_.size()))};
 }
 
 std::vector<PcpuTopology> MachineShape::regular(unsigned nodes, unsigned cores, unsigned threads)

@@ -1,4 +1,5 @@
-// The topology of a host machine, with its storage: given where each pCPU is, the masks are worked out. Floor: arch/host.
+// The topology of a host machine, with its storage: given where each pCPU is, the masks are worked out. Floor:
+// arch/host.
 #pragma once
 
 #include "arch/generic/topology.hpp"
@@ -9,8 +10,8 @@ namespace hv::arch {
 
 class MachineShape {
 public:
-    // `pcpus` by CpuId, sockets and cores numbered from 0 without gaps. `distances` row-major; empty: 10 at home, 20 elsewhere.
-    // Every pCPU is online.
+    // `pcpus` by CpuId, sockets and cores numbered from 0 without gaps. `distances` row-major; empty: 10 at home, 20
+    // elsewhere. Every pCPU is online.
     MachineShape(std::vector<PcpuTopology> pcpus, unsigned nodes, std::vector<Distance> distances = {});
     MachineShape(MachineShape const&) = delete;
     MachineShape& operator=(MachineShape const&) = delete;

@@ -8,7 +8,8 @@
 namespace hv::arch {
 
 SimMachine::SimMachine(MachineShape const& shape, SimCosts costs, std::size_t trace_bytes_per_pcpu)
-    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()), trace_memory_(shape.topology().pcpus.size())
+    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()),
+      trace_memory_(shape.topology().pcpus.size())
 {
     for (auto& memory : trace_memory_)
         memory.resize(trace_bytes_per_pcpu);
@@ -20,7 +21,7 @@ SimMachine::~SimMachine()
         std::free(block);
 }
 
-// ----------------------------------------------------------------------------------------------------------------- events
+// --- events
 
 void SimMachine::run_until(Instant end)
 {
@@ -70,7 +71,7 @@ void SimMachine::reschedule_all()
     carry_out_reschedules();
 }
 
-// ------------------------------------------------------------------------------------------------------------------- port
+// --- port
 
 void SimMachine::tickle(CpuId cpu) noexcept
 {
@@ -96,7 +97,8 @@ Duration SimMachine::lateness()
     late_state_ ^= late_state_ << 13;
     late_state_ ^= late_state_ >> 7;
     late_state_ ^= late_state_ << 17;
-    return Duration::from_ns(static_cast<std::int64_t>(late_state_ % (static_cast<std::uint64_t>(costs_.timer_late.ns()) + 1)));
+    return Duration::from_ns(
+        static_cast<std::int64_t>(late_state_ % (static_cast<std::uint64_t>(costs_.timer_late.ns()) + 1)));
 }
 
 void SimMachine::arm(CpuId cpu, TimerId timer, Instant when) noexcept
@@ -116,7 +118,8 @@ void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept { events_.drop(slot_o
 
 void* SimMachine::allocate(NodeId, std::size_t bytes, std::size_t align) noexcept
 {
-    std::size_t const rounded{(std::max(align, sizeof(void*)) + bytes - 1) / std::max(align, sizeof(void*)) * std::max(align, sizeof(void*))};
+    std::size_t const rounded{(std::max(align, sizeof(void*)) + bytes - 1) / std::max(align, sizeof(void*)) *
+                              std::max(align, sizeof(void*))};
     void* const block{std::aligned_alloc(std::max(align, sizeof(void*)), rounded)};
     if (block == nullptr)
         return nullptr;

@@ -1,11 +1,11 @@
 // A machine made of data: a discrete-event simulation with a virtual clock, deterministic to the bit.
 //
-// Events are handled by time, then in the order in which they were created. After each event the reschedules that were asked
-// for are carried out, lowest pCPU first, until none is left. A reschedule asked of another pCPU arrives `ipi` later; while
-// one is asked for and not carried out, further requests to that pCPU are dropped. Timers from timer 16 on (see
-// sched/pool.hpp: the wake-ups of vCPUs) are told apart by their number alone: arming one on another pCPU moves it, and the
-// client says on which pCPU it is handled. Scheduler code takes no time. The rules are those of docs/scenario-format.md.
-// Single-threaded. Floor: arch/host.
+// Events are handled by time, then in the order in which they were created. After each event the reschedules that were
+// asked for are carried out, lowest pCPU first, until none is left. A reschedule asked of another pCPU arrives `ipi`
+// later; while one is asked for and not carried out, further requests to that pCPU are dropped. Timers from timer 16 on
+// (see sched/pool.hpp: the wake-ups of vCPUs) are told apart by their number alone: arming one on another pCPU moves
+// it, and the client says on which pCPU it is handled. Scheduler code takes no time. The rules are those of
+// docs/scenario-format.md. Single-threaded. Floor: arch/host.
 #pragma once
 
 #include "arch/host/event_heap.hpp"
@@ -70,7 +70,10 @@ private:
     static constexpr TimerId::Rep first_moving_timer = slots_per_pcpu;
 
     [[nodiscard]] EventHeap::Slot slot_of(CpuId cpu, TimerId timer) const;
-    [[nodiscard]] std::uint32_t fixed_slots() const { return static_cast<std::uint32_t>(requested_.size()) * slots_per_pcpu; }
+    [[nodiscard]] std::uint32_t fixed_slots() const
+    {
+        return static_cast<std::uint32_t>(requested_.size()) * slots_per_pcpu;
+    }
     void handle(EventHeap::Slot slot);
     void carry_out_reschedules();
     [[nodiscard]] Duration lateness();

@@ -56,7 +56,7 @@ Instant ThreadMachine::now() const
     return Instant::at_ns(std::chrono::duration_cast<std::chrono::nanoseconds>(passed).count() * options_.speed);
 }
 
-// ------------------------------------------------------------------------------------------------------------- threads
+// --- threads
 
 void ThreadMachine::start(ThreadClient& client)
 {
@@ -127,7 +127,7 @@ void ThreadMachine::dawdle()
         std::this_thread::yield();
 }
 
-// --------------------------------------------------------------------------------------------------------- posted work
+// --- posted work
 
 void ThreadMachine::post(CpuId cpu, Work work)
 {
@@ -135,8 +135,7 @@ void ThreadMachine::post(CpuId cpu, Work work)
     auto* const posted = new Posted{.work = std::move(work), .next = pcpu.posted.load(std::memory_order_relaxed)};
     // release: the work, and what its poster did before. Nothing comes back: posters do not learn of each other.
     while (!pcpu.posted.compare_exchange_weak(posted->next, posted, std::memory_order_release,
-                                              std::memory_order_relaxed)) {
-    }
+                                              std::memory_order_relaxed)) {}
     rouse(pcpu);
 }
 
@@ -169,7 +168,7 @@ bool ThreadMachine::do_posted(CpuId self)
     return true;
 }
 
-// -------------------------------------------------------------------------------------------------------------- timers
+// --- timers
 
 // A few at a time: one that is always due must not keep the pCPU from its other duties.
 bool ThreadMachine::fire_due(CpuId self)
@@ -227,7 +226,7 @@ void ThreadMachine::disarm(CpuId cpu, TimerId timer) noexcept
     note_first_due(pcpu);
 }
 
-// -------------------------------------------------------------------------------------------------------- rest of port
+// --- rest of port
 
 void ThreadMachine::tickle(CpuId cpu) noexcept
 {

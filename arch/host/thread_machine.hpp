@@ -44,9 +44,9 @@ protected:
 };
 
 struct ThreadOptions {
-    std::int64_t speed{10};      // how many times as fast as the host's the machine's time passes; at least 1
-    unsigned dawdle_one_in{16};  // calls of the port that give up the host's CPU; 0: none
-    std::uint64_t seed{1};       // which ones
+    std::int64_t speed{10};     // how many times as fast as the host's the machine's time passes; at least 1
+    unsigned dawdle_one_in{16}; // calls of the port that give up the host's CPU; 0: none
+    std::uint64_t seed{1};      // which ones
     std::size_t trace_bytes_per_pcpu{0};
 };
 

@@ -32,7 +32,7 @@ void note(MachineMap& map, std::string_view text, std::uint64_t value)
         (void)map.notes.push_back({text, value});
 }
 
-// --------------------------------------------------------------------------------------------------------------- pCPUs
+// --- pCPUs
 
 std::size_t find_pcpu(MachineMap const& map, std::uint32_t apic_id)
 {
@@ -117,7 +117,7 @@ void map_pcpus(Tables const& tables, CpuidTopology const& cpuid, MapFlags const&
     number_cores(cpuid, map);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- SRAT
+// --- SRAT
 
 // The node of `pxm`, which must have one.
 NodeId node_of(MachineMap const& map, std::uint32_t pxm)
@@ -307,7 +307,7 @@ Status<ParseError> map_nodes(Tables const& tables, bool numa, MachineMap& map)
     return apply_srat(*tables.srat, map);
 }
 
-// ----------------------------------------------------------------------------------------------------------- distances
+// --- distances
 
 void map_distances(Tables const& tables, MachineMap& map)
 {

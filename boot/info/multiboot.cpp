@@ -91,7 +91,7 @@ Outcome set_module(BootInfo& out, std::uint64_t place, std::uint32_t start, std:
     return occupy(out, PhysAddr{start}, end - start);
 }
 
-// --------------------------------------------------------------------------------------------------------- multiboot 1
+// --- multiboot 1
 
 namespace mb1 {
 
@@ -198,7 +198,7 @@ Outcome parse(PhysAddr at, PhysicalMemory memory, BootInfo& out)
 
 } // namespace mb1
 
-// --------------------------------------------------------------------------------------------------------- multiboot 2
+// --- multiboot 2
 
 namespace mb2 {
 

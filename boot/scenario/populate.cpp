@@ -15,9 +15,17 @@ Outcome no_memory(DomainRecord const& record)
 sched::guest::Workload workload_of(VcpuRecord const& record)
 {
     WorkloadSpec const spec{ScenarioView::workload(record)};
-    return {.kind = static_cast<sched::guest::WorkloadKind>(spec.kind), .run_min = spec.run_min, .run_max = spec.run_max,
-            .block_min = spec.block_min, .block_max = spec.block_max, .period = spec.period, .phase = spec.phase,
-            .grid = spec.grid, .guard = spec.guard, .partner = spec.partner, .has_token = spec.has_token};
+    return {.kind = static_cast<sched::guest::WorkloadKind>(spec.kind),
+            .run_min = spec.run_min,
+            .run_max = spec.run_max,
+            .block_min = spec.block_min,
+            .block_max = spec.block_max,
+            .period = spec.period,
+            .phase = spec.phase,
+            .grid = spec.grid,
+            .guard = spec.guard,
+            .partner = spec.partner,
+            .has_token = spec.has_token};
 }
 
 static_assert(static_cast<int>(WorkloadKind::hog) == static_cast<int>(sched::guest::WorkloadKind::hog) &&
@@ -51,7 +59,8 @@ struct Builder {
             executing(home);
             if (record.hard_mask != no_mask || wanted.hard_mask != no_mask)
                 if (!system.core().set_hard_affinity(home, vcpu, scenario.hard_affinity(record, wanted), now))
-                    return fail(PopulateError{"hard affinity leaves no pCPU that is up: domain", ScenarioView::text(record.name),
+                    return fail(PopulateError{"hard affinity leaves no pCPU that is up: domain",
+                                              ScenarioView::text(record.name),
                                               "name at least one pCPU of the machine"});
         }
         executing(CpuId{0});
@@ -77,9 +86,10 @@ Outcome set_parameters(sched::System& system, ScenarioView scenario)
     sched::Core& core{system.core()};
     if (core.policy().set_param != nullptr && core.policy().has_credit) {
         // The limit first where the slice shrinks: it may not be above the slice at any moment.
-        for (auto const& [key, value] : {std::pair{std::string_view{"ratelimit_us"}, std::int64_t{0}},
-                                         std::pair{std::string_view{"tslice_ms"}, scenario.tslice().ns() / 1'000'000},
-                                         std::pair{std::string_view{"ratelimit_us"}, scenario.ratelimit().ns() / 1'000}})
+        for (auto const& [key, value] :
+             {std::pair{std::string_view{"ratelimit_us"}, std::int64_t{0}},
+              std::pair{std::string_view{"tslice_ms"}, scenario.tslice().ns() / 1'000'000},
+              std::pair{std::string_view{"ratelimit_us"}, scenario.ratelimit().ns() / 1'000}})
             if (auto const set = core.set_policy_param(key, value); !set)
                 return fail(PopulateError{"scheduler parameter", key, set.error().text});
     }

@@ -1,6 +1,7 @@
-// Builds a scenario's domains and vCPUs in a scheduler, in the order that docs/scenario-format.md states: kernel and simulator
-// both call this, so that a scenario means the same in both. Memory is not its business: the kernel gives each domain its
-// memory before it calls this. No state, no locks held. Floor: boot (shared with the host; includes sched).
+// Builds a scenario's domains and vCPUs in a scheduler, in the order that docs/scenario-format.md states: kernel and
+// simulator both call this, so that a scenario means the same in both. Memory is not its business: the kernel gives
+// each domain its memory before it calls this. No state, no locks held. Floor: boot (shared with the host; includes
+// sched).
 #pragma once
 
 #include "boot/scenario/image.hpp"
@@ -17,13 +18,14 @@ struct PopulateError {
 
 void describe(PopulateError const& error, Sink& sink);
 
-// The scheduler's and the policy's parameters, before any pCPU is up. `policy_name` as chosen by whoever starts the machine.
+// The scheduler's and the policy's parameters, before any pCPU is up. `policy_name` as chosen by whoever starts the
+// machine.
 [[nodiscard]] Status<PopulateError> set_parameters(sched::System& system, ScenarioView scenario);
 
 // Tells a machine on whose behalf the following calls are made; the simulator needs to know, the kernel does not.
 struct Executing {
     void* self{nullptr};
-    void (*on)(void* self, CpuId cpu) {nullptr};
+    void (*on)(void* self, CpuId cpu){nullptr};
     void operator()(CpuId cpu) const
     {
         if (on != nullptr)

@@ -7,7 +7,8 @@ namespace hv::sched::credit {
 
 namespace {
 
-// Shares are rounded up; the credit balance absorbs what that creates. 64 bits: upstream's 32 overflow on large machines.
+// Shares are rounded up; the credit balance absorbs what that creates. 64 bits: upstream's 32 overflow on large
+// machines.
 [[nodiscard]] constexpr std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 constexpr std::int64_t no_limit = std::numeric_limits<std::int64_t>::min(); // no vCPU owes as much
@@ -21,7 +22,7 @@ struct Credit::Period {
     std::int64_t credits_per_vcpu; // a slice's worth
     std::int64_t total;            // to hand out, grows by what capped domains leave
     std::int64_t weight_left;
-    bool wanted{false}; // some domain so far wants more than its share
+    bool wanted{false};          // some domain so far wants more than its share
     std::int64_t domain_peak{0}; // of the domain at hand: the most a capped vCPU may owe before it is parked
 };
 
@@ -81,8 +82,8 @@ std::int64_t Credit::share_of(CreditDomain& domain, Period& period)
         period.wanted = true;
         return fair;
     }
-    // The surplus goes to those later in the list. Whoever left it to nobody, though somebody before had wanted it, moves to
-    // the front: next time it comes first.
+    // The surplus goes to those later in the list. Whoever left it to nobody, though somebody before had wanted it,
+    // moves to the front: next time it comes first.
     if (period.weight_left != 0)
         period.total += ceil_div((fair - peak) * period.weight, period.weight_left);
     if (period.wanted) {
@@ -93,8 +94,8 @@ std::int64_t Credit::share_of(CreditDomain& domain, Period& period)
     return peak;
 }
 
-// Every active vCPU gets its part of what its domain earns. Returns the sum of what they have then. There may be hundreds, so
-// what is rare is kept out of the loop.
+// Every active vCPU gets its part of what its domain earns. Returns the sum of what they have then. There may be
+// hundreds, so what is rare is kept out of the loop.
 std::int64_t Credit::hand_out(CpuId self, Period& period, Parking& parking, Instant now)
 {
     std::int64_t const slice{period.credits_per_vcpu};
@@ -172,8 +173,11 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
             pool_.env().arm(self, timer::accounting, now + params_.tslice);
             return;
         }
-        Period period{.weight = weight_, .balance = credit_balance_, .credits_per_vcpu = credits_per_tslice_,
-                      .total = credit_ + (credit_balance_ < 0 ? -credit_balance_ : 0), .weight_left = weight_};
+        Period period{.weight = weight_,
+                      .balance = credit_balance_,
+                      .credits_per_vcpu = credits_per_tslice_,
+                      .total = credit_ + (credit_balance_ < 0 ? -credit_balance_ : 0),
+                      .weight_left = weight_};
         counters.acct_balance += credit_balance_ < 0 ? 1 : 0;
         credit_balance_ = hand_out(self, period, parking, now);
         // Under the lock: once the master has left, nothing may arm its timer again.

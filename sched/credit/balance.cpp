@@ -23,11 +23,13 @@ CreditVcpu& Credit::balance(CpuId self, CreditVcpu& best_here, bool& migrated, I
             remove(mine, best_here);
             return best_here;
         }
-        // First all nodes for vCPUs that would rather be here, then all nodes for any: upstream's order, by node number.
+        // First all nodes for vCPUs that would rather be here, then all nodes for any: upstream's order, by node
+        // number.
         for (BalanceStep const step : balance_steps) {
             NodeId node{own};
             do {
-                if (CreditVcpu* const stolen = steal_from(self, victims & topology.pcpus_of(node), best_here.prio(), step, now)) {
+                if (CreditVcpu* const stolen =
+                        steal_from(self, victims & topology.pcpus_of(node), best_here.prio(), step, now)) {
                     migrated = true;
                     return *stolen;
                 }
@@ -40,7 +42,8 @@ CreditVcpu& Credit::balance(CpuId self, CreditVcpu& best_here, bool& migrated, I
 }
 
 // From the busy pCPUs of one node, lowest id first.
-CreditVcpu* Credit::steal_from(CpuId self, CpuMask const& victims, Prio floor, BalanceStep step, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS
+CreditVcpu* Credit::steal_from(CpuId self, CpuMask const& victims, Prio floor, BalanceStep step,
+                               Instant now) HV_NO_THREAD_SAFETY_ANALYSIS
 {
     for (CpuId const peer : victims) {
         CreditPcpu& victim{at(peer)};

@@ -101,8 +101,8 @@ CpuId Credit::pick_cpu(CpuId self, Vcpu& vcpu, Instant now) noexcept { return pi
 
 void Credit::yield(CpuId, Vcpu& current) noexcept { data(current).set(Flag::yield); }
 
-// On the pCPU whose tick it is, so `current` stays what it is. It takes two ticks that catch an inactive vCPU before that
-// vCPU is considered for another pCPU: the first only makes it active.
+// On the pCPU whose tick it is, so `current` stays what it is. It takes two ticks that catch an inactive vCPU before
+// that vCPU is considered for another pCPU: the first only makes it active.
 bool Credit::tick(CpuId self, Vcpu& current, Instant now) noexcept
 {
     CreditPcpu& mine{at(self)};
@@ -218,7 +218,8 @@ Status<ParamError> Credit::set_param(std::string_view key, std::int64_t value) n
             return fail(ParamError{"smt_power_savings is 0 or 1"});
         params_.smt_power_savings = value == 1;
     } else {
-        return fail(ParamError{"known are tslice_ms, ratelimit_us, migration_delay_us, tickle_one_idle, smt_power_savings"});
+        return fail(
+            ParamError{"known are tslice_ms, ratelimit_us, migration_delay_us, tickle_one_idle, smt_power_savings"});
     }
     return done;
 }
@@ -226,8 +227,8 @@ Status<ParamError> Credit::set_param(std::string_view key, std::int64_t value) n
 void Credit::describe(Sink& sink) const noexcept
 {
     print(sink, "tslice {} ms, ratelimit {} us, migration delay {} us, tickle one idle: {}\n",
-          params_.tslice.ns() / 1'000'000, params_.ratelimit.ns() / 1'000, params_.migration_delay.ns() / 1'000,
-          params_.tickle_one_idle);
+          Duration{params_.tslice}.ns() / 1'000'000, Duration{params_.ratelimit}.ns() / 1'000,
+          Duration{params_.migration_delay}.ns() / 1'000, bool{params_.tickle_one_idle});
     Counters all;
     for (CpuId const cpu : pool_.members()) {
         Counters const& one{static_cast<CreditPcpu const*>(pool_.pcpu(cpu).policy_data)->counters};

@@ -1,10 +1,10 @@
 // `credit`: Xen's credit scheduler as of 4.3 with NUMA node affinity, decision for decision, quirks included.
 //
-// Every vCPU has credit, which running burns and a periodic accounting hands out by weight. Who has credit left is UNDER,
-// who has not is OVER; who wakes up UNDER is BOOSTed for a while. A pCPU runs the best of its queue, and when that is worse
-// than UNDER looks for better on others, first for vCPUs that would rather run here. Its weaknesses are kept: this is the
-// control group. One file a matter: accounting.cpp who earns what, tickle.cpp whom a wake disturbs, pick.cpp where a vCPU
-// goes, balance.cpp what an unemployed pCPU takes, credit.cpp the hooks.
+// Every vCPU has credit, which running burns and a periodic accounting hands out by weight. Who has credit left is
+// UNDER, who has not is OVER; who wakes up UNDER is BOOSTed for a while. A pCPU runs the best of its queue, and when
+// that is worse than UNDER looks for better on others, first for vCPUs that would rather run here. Its weaknesses are
+// kept: this is the control group. One file a matter: accounting.cpp who earns what, tickle.cpp whom a wake disturbs,
+// pick.cpp where a vCPU goes, balance.cpp what an unemployed pCPU takes, credit.cpp the hooks.
 //
 // Locking: private_lock_ guards what accounting works on and comes before any run-queue lock. Floor: sched.
 #pragma once
@@ -91,8 +91,8 @@ private:
 
     Pool& pool_;
     Params params_;
-    // Worked out when the first pCPU joins and kept, also when the slice is changed later: upstream 4.3 did not work them out
-    // anew (mended in 4.4), so shares and caps scale wrongly then.
+    // Worked out when the first pCPU joins and kept, also when the slice is changed later: upstream 4.3 did not work
+    // them out anew (mended in 4.4), so shares and caps scale wrongly then.
     std::int64_t credits_per_tslice_{0};
     Duration tick_period_;
     AtomicCpuMask idlers_;  // pCPUs that run idle and may be tickled
@@ -102,10 +102,11 @@ private:
     TicketLock private_lock_{policy_lock_key()};
     List<CreditDomain, ActiveDomainTag> active_ HV_GUARDED_BY(private_lock_);
     CpuMask cpus_ HV_GUARDED_BY(private_lock_);
-    CpuId master_ HV_GUARDED_BY(private_lock_){}; // hosts the accounting timer
-    std::int64_t weight_ HV_GUARDED_BY(private_lock_){0};         // sum over active vCPUs of their domain's weight
-    std::int64_t credit_ HV_GUARDED_BY(private_lock_){0};         // handed out per period: pCPUs x credits per slice
-    std::int64_t credit_balance_ HV_GUARDED_BY(private_lock_){0}; // sum of active vCPUs' credits after the last accounting
+    CpuId master_ HV_GUARDED_BY(private_lock_){};         // hosts the accounting timer
+    std::int64_t weight_ HV_GUARDED_BY(private_lock_){0}; // sum over active vCPUs of their domain's weight
+    std::int64_t credit_ HV_GUARDED_BY(private_lock_){0}; // handed out per period: pCPUs x credits per slice
+    std::int64_t credit_balance_ HV_GUARDED_BY(private_lock_){
+        0}; // sum of active vCPUs' credits after the last accounting
 };
 
 } // namespace hv::sched::credit

@@ -5,7 +5,8 @@ namespace hv::sched::credit {
 
 namespace {
 
-// The search among idle pCPUs for the one with the most idle neighbours. Uses `candidates` up: a set of pCPUs may be large.
+// The search among idle pCPUs for the one with the most idle neighbours. Uses `candidates` up: a set of pCPUs may be
+// large.
 class Search {
 public:
     Search(Topology const& topology, CpuMask const& idle, CpuMask& candidates, CpuId start, bool smt_power_savings)
@@ -71,16 +72,15 @@ CpuId Credit::pick(CpuId self, Vcpu& vcpu, bool commit, Instant now)
             continue; // Upstream asserts; a preference outside the pool is simply no help.
         chosen = allowed.test(processor) ? processor : allowed.cycle(processor);
         CpuMask idle{idlers_.snapshot() & pool_.members()};
-        // Its own use of its pCPU does not count against it. Upstream does not check that it is this vCPU that runs there,
-        // and so keeps a vCPU on a pCPU that runs another one with nothing queued.
+        // Its own use of its pCPU does not count against it. Upstream does not check that it is this vCPU that runs
+        // there, and so keeps a vCPU on a pCPU that runs another one with nothing queued.
         if (chosen == processor && (home.queue.empty() || home.queue.front()->vcpu.is_idle()))
             idle.set(processor);
         CpuMask candidates{allowed & idle};
         if (!candidates.test(chosen) && !candidates.empty())
             chosen = candidates.cycle(chosen); // An idle start: a busy one would tie with its own idle sibling.
         Search search{pool_.topology(), idle, candidates, chosen, params_.smt_power_savings};
-        while (search.step([&](CpuId rival) { return at(rival).idle_bias.load(std::memory_order_relaxed); })) {
-        }
+        while (search.step([&](CpuId rival) { return at(rival).idle_bias.load(std::memory_order_relaxed); })) {}
         chosen = search.best();
         if (search.winner())
             winner = search.winner();
@@ -89,7 +89,8 @@ CpuId Credit::pick(CpuId self, Vcpu& vcpu, bool commit, Instant now)
     }
     if (commit && winner)
         at(*winner).idle_bias.store(chosen, std::memory_order_relaxed);
-    pool_.tracer().emit(self, now, trace::Event::picked_cpu, vcpu.domain.id.value(), vcpu.index.value(), chosen.value());
+    pool_.tracer().emit(self, now, trace::Event::picked_cpu, vcpu.domain.id.value(), vcpu.index.value(),
+                        chosen.value());
     return chosen;
 }
 

@@ -1,7 +1,8 @@
-// What `credit` keeps for each pCPU, vCPU and domain, and its parameters. Names are upstream's (docs/upstream-names.md).
+// What `credit` keeps for each pCPU, vCPU and domain, and its parameters. Names are upstream's
+// (docs/upstream-names.md).
 //
-// Locking: "private lock" is Credit's own, before any run-queue lock; "run-queue lock" that of the pCPU whose queue it is.
-// Floor: sched.
+// Locking: "private lock" is Credit's own, before any run-queue lock; "run-queue lock" that of the pCPU whose queue it
+// is. Floor: sched.
 #pragma once
 
 #include "sched/policy.hpp"
@@ -15,18 +16,41 @@ namespace hv::sched::credit {
 // 1 credit is 100 us of one pCPU.
 inline constexpr std::int64_t credits_per_ms = 10;
 
-struct Params {
-    Duration tslice{Duration::from_ms(30)};     // slice and accounting period, 1..1000 ms
-    Duration ratelimit{Duration::from_ms(1)};   // least run time before a preemption; 0 = none
-    Duration migration_delay;                   // how long a vCPU counts as cache hot; 0 = never
-    bool tickle_one_idle{true};                 // wake one idle pCPU, or all that would do
-    bool smt_power_savings{false};              // prefer siblings of busy threads
+// A parameter that may be changed while decisions are made. relaxed: a decision takes the old or the new value, and no
+// two of them have to fit.
+template <typename T>
+class Tunable {
+public:
+    constexpr explicit Tunable(T initial) : value_{initial} {}
+    [[nodiscard]] operator T() const
+    {
+        return value_.load(std::memory_order_relaxed);
+    } // NOLINT(google-explicit-constructor)
+    Tunable& operator=(T value)
+    {
+        value_.store(value, std::memory_order_relaxed);
+        return *this;
+    }
 
-    [[nodiscard]] std::int64_t credits_per_tslice() const { return credits_per_ms * (tslice.ns() / 1'000'000); }
+private:
+    std::atomic<T> value_;
+};
+
+struct Params {
+    Tunable<Duration> tslice{Duration::from_ms(30)};   // slice and accounting period, 1..1000 ms
+    Tunable<Duration> ratelimit{Duration::from_ms(1)}; // least run time before a preemption; 0 = none
+    Tunable<Duration> migration_delay{Duration{}};     // how long a vCPU counts as cache hot; 0 = never
+    Tunable<bool> tickle_one_idle{true};               // wake one idle pCPU, or all that would do
+    Tunable<bool> smt_power_savings{false};            // prefer siblings of busy threads
+
+    [[nodiscard]] std::int64_t credits_per_tslice() const
+    {
+        return credits_per_ms * (Duration{tslice}.ns() / 1'000'000);
+    }
     [[nodiscard]] Duration tick_period() const
     {
         std::int64_t const ticks = tslice < Duration::from_ms(3) ? 1 : 3;
-        return Duration::from_us(tslice.ns() / 1'000 / ticks); // whole microseconds, as upstream
+        return Duration::from_us(Duration{tslice}.ns() / 1'000 / ticks); // whole microseconds, as upstream
     }
 };
 
@@ -51,20 +75,28 @@ enum class Flag : std::uint32_t {
 };
 
 struct CreditVcpu : ListNode<RunQueueTag>, ListNode<ActiveVcpuTag> {
-    explicit CreditVcpu(Vcpu& owner) : vcpu{owner}, is_idle{owner.is_idle()}, prio_{owner.is_idle() ? Prio::idle : Prio::under} {}
+    explicit CreditVcpu(Vcpu& owner)
+        : vcpu{owner}, is_idle{owner.is_idle()}, prio_{owner.is_idle() ? Prio::idle : Prio::under}
+    {
+    }
 
     [[nodiscard]] Prio prio() const noexcept { return prio_.load(std::memory_order_relaxed); }
-    // relaxed: accounting writes it without the run-queue lock; readers take either value, and the queue is sorted later.
+    // relaxed: accounting writes it without the run-queue lock; readers take either value, and the queue is sorted
+    // later.
     void set_prio(Prio prio) { prio_.store(prio, std::memory_order_relaxed); }
 
     [[nodiscard]] bool is_queued() const { return ListNode<RunQueueTag>::is_linked(); }
-    // Written under the private lock. relaxed: the tick looks without it; whoever is to be made active is looked at again.
+    // Written under the private lock. relaxed: the tick looks without it; whoever is to be made active is looked at
+    // again.
     [[nodiscard]] bool is_active() const { return active_.load(std::memory_order_relaxed); }
     void set_active(bool active) { active_.store(active, std::memory_order_relaxed); }
 
     [[nodiscard]] bool has(Flag flag) const { return (flags_.load() & static_cast<std::uint32_t>(flag)) != 0; }
     // Both return whether it was set. Atomic: flags are written under different locks (upstream lost a PARKED once).
-    bool set(Flag flag) { return (flags_.fetch_or(static_cast<std::uint32_t>(flag)) & static_cast<std::uint32_t>(flag)) != 0; }
+    bool set(Flag flag)
+    {
+        return (flags_.fetch_or(static_cast<std::uint32_t>(flag)) & static_cast<std::uint32_t>(flag)) != 0;
+    }
     bool clear(Flag flag)
     {
         return (flags_.fetch_and(~static_cast<std::uint32_t>(flag)) & static_cast<std::uint32_t>(flag)) != 0;
@@ -74,8 +106,8 @@ struct CreditVcpu : ListNode<RunQueueTag>, ListNode<ActiveVcpuTag> {
     bool const is_idle; // not to be told from the priority: with idle work to do it is boosted
     // relaxed everywhere: burning and earning commute, and nothing else hangs on it.
     std::atomic<std::int32_t> credit{0};
-    std::int64_t residual{0};  // what charging left over, in 1e-6 credits; 0..999999
-    std::int64_t start_ns{0};  // running: charged up to here; else the same minus the time it stopped
+    std::int64_t residual{0};      // what charging left over, in 1e-6 credits; 0..999999
+    std::int64_t start_ns{0};      // running: charged up to here; else the same minus the time it stopped
     bool useful_preference{false}; // run-queue lock; see affinity.hpp
 
 private:
@@ -101,16 +133,16 @@ struct CreditPcpu {
     Pcpu& pcpu;
     RunQueue<CreditVcpu> queue HV_GUARDED_BY(pcpu.lock);
     std::uint32_t sorted_epoch{0}; // this pCPU's own
-    // Where the last pick of an idle neighbour ended. relaxed: picks for vCPUs of other pCPUs use it too, under those pCPUs'
-    // locks; of two at once either may be remembered.
+    // Where the last pick of an idle neighbour ended. relaxed: picks for vCPUs of other pCPUs use it too, under those
+    // pCPUs' locks; of two at once either may be remembered.
     std::atomic<CpuId> idle_bias{CpuId{}};
-    CpuId last_tickled{};          // rotor of the wakes that this pCPU carries out
+    CpuId last_tickled{};                              // rotor of the wakes that this pCPU carries out
     std::uint32_t waiting HV_GUARDED_BY(pcpu.lock){0}; // queued, the idle vCPU not counted
-    Counters counters;             // this pCPU's own
+    Counters counters;                                 // this pCPU's own
 };
 
-// Charging run time. Credits are whole; what is left over is kept, so that the sum over any number of short runs is exact to
-// one credit. Upstream: burn_credits.
+// Charging run time. Credits are whole; what is left over is kept, so that the sum over any number of short runs is
+// exact to one credit. Upstream: burn_credits.
 struct Charge {
     std::int64_t credits;
     std::int64_t residual;

@@ -146,8 +146,7 @@ bool Guests::wait(CpuId self, Guest& guest, Instant now)
 // Driver::events: do what the workload wants until it computes or waits.
 void Guests::advance(CpuId self, Guest& guest, Instant now)
 {
-    while (perform(self, guest, next(guest.work, now), now) == Outcome::goes_on) {
-    }
+    while (perform(self, guest, next(guest.work, now), now) == Outcome::goes_on) {}
 }
 
 Outcome Guests::perform(CpuId self, Guest& guest, Action const& action, Instant now)

@@ -1,13 +1,13 @@
-// Carries out what workloads do: phases of computation, waits, notifications, wake-ups. On top of the core, the same in the
-// kernel and in the simulator.
+// Carries out what workloads do: phases of computation, waits, notifications, wake-ups. On top of the core, the same in
+// the kernel and in the simulator.
 //
-// A phase of computation is time on the pCPU: while its vCPU runs, timer::phase of that pCPU stands at its end; when the vCPU
-// is switched out, what is left is kept. A wake-up is a timer of the vCPU's own. Who asks the workload for the next action
-// differs: in the kernel the guest task does, on its own stack, and calls perform(); a simulated machine has no tasks, so
-// there (Driver::events) the end of a phase and the arrival of an event do.
+// A phase of computation is time on the pCPU: while its vCPU runs, timer::phase of that pCPU stands at its end; when
+// the vCPU is switched out, what is left is kept. A wake-up is a timer of the vCPU's own. Who asks the workload for the
+// next action differs: in the kernel the guest task does, on its own stack, and calls perform(); a simulated machine
+// has no tasks, so there (Driver::events) the end of a phase and the arrival of an event do.
 //
-// Locking: none of its own. A guest's phase is touched only on the pCPU where its vCPU is current, or by whoever wakes it
-// while it is blocked; the core's run-queue locks order the two. Floor: sched.
+// Locking: none of its own. A guest's phase is touched only on the pCPU where its vCPU is current, or by whoever wakes
+// it while it is blocked; the core's run-queue locks order the two. Floor: sched.
 #pragma once
 
 #include "sched/core.hpp"
@@ -32,12 +32,12 @@ struct Guest {
     Instant deadline;
     Instant resumed; // when work last began to make progress
 
-    // When what it works on was asked for: the wake-up, or the event that came while it was busy. relaxed atomics: whoever
-    // notifies writes them, and of two who do at once either may be the one.
+    // When what it works on was asked for: the wake-up, or the event that came while it was busy. relaxed atomics:
+    // whoever notifies writes them, and of two who do at once either may be the one.
     std::atomic<std::int64_t> activated_ns{0};
     std::atomic<std::int64_t> pending_since_ns{0};
 
-    std::uint64_t phases{0}; // ended
+    std::uint64_t phases{0};              // ended
     std::atomic<std::uint64_t> missed{0}; // events lost because one was pending
 
     [[nodiscard]] TimerId wake_timer() const { return TimerId{timer::first_vcpu + number}; }

@@ -27,9 +27,12 @@ Action pingpong(WorkloadState& state)
 {
     state.step = static_cast<std::uint8_t>(state.step == 2 ? 0 : state.step + 1);
     switch (state.step) {
-    case 1: return {.kind = Kind::compute, .amount = state.workload.run_min};
-    case 2: return {.kind = Kind::notify, .partner = state.workload.partner};
-    default: return {.kind = Kind::wait};
+    case 1:
+        return {.kind = Kind::compute, .amount = state.workload.run_min};
+    case 2:
+        return {.kind = Kind::notify, .partner = state.workload.partner};
+    default:
+        return {.kind = Kind::wait};
     }
 }
 
@@ -55,11 +58,16 @@ Action gridsleep(WorkloadState& state, Instant now)
 Action next(WorkloadState& state, Instant now)
 {
     switch (state.workload.kind) {
-    case WorkloadKind::hog: return {.kind = Kind::compute, .amount = forever};
-    case WorkloadKind::burst: return burst(state, now);
-    case WorkloadKind::periodic: return periodic(state);
-    case WorkloadKind::pingpong: return pingpong(state);
-    case WorkloadKind::gridsleep: return gridsleep(state, now);
+    case WorkloadKind::hog:
+        return {.kind = Kind::compute, .amount = forever};
+    case WorkloadKind::burst:
+        return burst(state, now);
+    case WorkloadKind::periodic:
+        return periodic(state);
+    case WorkloadKind::pingpong:
+        return pingpong(state);
+    case WorkloadKind::gridsleep:
+        return gridsleep(state, now);
     }
     return {.kind = Kind::wait};
 }

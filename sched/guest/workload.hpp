@@ -77,11 +77,11 @@ struct WorkloadState {
 // Whether the vCPU begins by waiting for its first event instead of with a phase.
 [[nodiscard]] constexpr bool begins_waiting(Workload const& workload)
 {
-    return workload.kind == WorkloadKind::periodic ||
-           (workload.kind == WorkloadKind::pingpong && !workload.has_token);
+    return workload.kind == WorkloadKind::periodic || (workload.kind == WorkloadKind::pingpong && !workload.has_token);
 }
 
-// What it does next, at `now`. Never twice in a row without time passing or a wait: each round of a workload has a phase.
+// What it does next, at `now`. Never twice in a row without time passing or a wait: each round of a workload has a
+// phase.
 [[nodiscard]] Action next(WorkloadState& state, Instant now);
 
 } // namespace hv::sched::guest

@@ -1,5 +1,5 @@
-// The smallest policy, to copy for a new one: each vCPU stays on the pCPU where it was put, and a pCPU runs what waits there
-// first come first served, ten milliseconds each. No stealing, so no work conservation; no weights, no caps.
+// The smallest policy, to copy for a new one: each vCPU stays on the pCPU where it was put, and a pCPU runs what waits
+// there first come first served, ten milliseconds each. No stealing, so no work conservation; no weights, no caps.
 #include "sched/policy.hpp"
 
 namespace hv::sched {

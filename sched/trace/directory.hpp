@@ -1,8 +1,9 @@
 // Where the rings are: the layout by which a host tool that sees the guest's memory finds the trace records.
 //
 // The kernel announces the directory's physical address on the host channel as `trace directory=0x...`. Everything is
-// little endian; addresses are physical. A ring's `head` and `tail` count bytes since the start and never wrap; the record
-// bytes of [tail, head) lie at data + (position modulo bytes). The kernel writes head, the host writes tail. Floor: sched.
+// little endian; addresses are physical. A ring's `head` and `tail` count bytes since the start and never wrap; the
+// record bytes of [tail, head) lie at data + (position modulo bytes). The kernel writes head, the host writes tail.
+// Floor: sched.
 #pragma once
 
 #include <array>

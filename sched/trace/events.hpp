@@ -1,9 +1,9 @@
 // The trace's events: one table from which the numbers, the names and the decoders come.
 //
-// Numbers and payloads are xentrace's (the layouts of Xen 4.17), so that xenalyze and xentrace_format read our traces; what
-// Xen has no event for uses scheduler id 7 of the scheduler class (0x22e..), or 0x1f1.. where it is not of the scheduler; those
-// tools pass over both. A record's header
-// word is event | words << 28 | has_stamp << 31. No state. Floor: sched.
+// Numbers and payloads are xentrace's (the layouts of Xen 4.17), so that xenalyze and xentrace_format read our traces;
+// what Xen has no event for uses scheduler id 7 of the scheduler class (0x22e..), or 0x1f1.. where it is not of the
+// scheduler; those tools pass over both. A record's header word is event | words << 28 | has_stamp << 31. No state.
+// Floor: sched.
 #pragma once
 
 #include <array>
@@ -114,12 +114,14 @@ inline constexpr std::array event_table = [] {
     };
 }();
 
-static_assert([] {
-    for (std::size_t i = 1; i < event_table.size(); ++i)
-        if (event_table[i - 1].event >= event_table[i].event)
-            return false;
-    return true;
-}(), "the event table is ascending, without doubles");
+static_assert(
+    [] {
+        for (std::size_t i = 1; i < event_table.size(); ++i)
+            if (event_table[i - 1].event >= event_table[i].event)
+                return false;
+        return true;
+    }(),
+    "the event table is ascending, without doubles");
 
 // Run states, as bits 8-9 (old) and 4-5 (new) of runstate_change's number.
 enum class RunStateCode : std::uint8_t { running = 0, runnable = 1, blocked = 2, offline = 3 };

@@ -1,9 +1,10 @@
 // The trace writer: one ring a pCPU, written by that pCPU only.
 //
-// A record goes to the ring of the pCPU that executes, stamped under whatever lock serialises the thing recorded, so that
-// stamps follow cause and effect. When a ring is full the newest records are dropped and counted, and a LOST record says how
-// many before the next one that fits; close() makes sure that losses at the very end are told too. A listener, if there is
-// one, gets every event that passes the mask, ring or no ring. Locking: none; a ring is its pCPU's own. Floor: sched.
+// A record goes to the ring of the pCPU that executes, stamped under whatever lock serialises the thing recorded, so
+// that stamps follow cause and effect. When a ring is full the newest records are dropped and counted, and a LOST
+// record says how many before the next one that fits; close() makes sure that losses at the very end are told too. A
+// listener, if there is one, gets every event that passes the mask, ring or no ring. Locking: none; a ring is its
+// pCPU's own. Floor: sched.
 #pragma once
 
 #include "arch/generic/time.hpp"
@@ -21,7 +22,8 @@ namespace hv::sched::trace {
 // Hears every event as it happens; `now` is the machine's time, not the record's stamp.
 struct Listener {
     void* self{nullptr};
-    void (*event)(void* self, CpuId cpu, Instant now, std::uint32_t number, std::span<std::uint32_t const> words) noexcept {nullptr};
+    void (*event)(void* self, CpuId cpu, Instant now, std::uint32_t number,
+                  std::span<std::uint32_t const> words) noexcept {nullptr};
 };
 
 class Ring {

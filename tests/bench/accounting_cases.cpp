@@ -39,8 +39,7 @@ void account(unsigned vcpu_count, bool one_domain)
     measure(
         Hooks::account,
         "accounting: " + std::to_string(vcpu_count) + (one_domain ? " vCPUs in one domain" : " vCPUs in domains of 2"),
-        [&] { set_credits(vcpus); },
-        [&] { bench.timer(sched::timer::accounting); },
+        [&] { set_credits(vcpus); }, [&] { bench.timer(sched::timer::accounting); },
         [&] {
             for (std::size_t i = 0; i < vcpus.size(); ++i)
                 if (!credit_of(*vcpus[i]).is_active() ||

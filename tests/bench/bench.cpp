@@ -34,8 +34,11 @@ unsigned nodes_of(unsigned pcpus) { return pcpus <= 16 ? 2 : pcpus <= 64 ? 4 : 8
 Bench::Bench(unsigned pcpus)
     : shape_{arch::MachineShape::regular(nodes_of(pcpus), pcpus / nodes_of(pcpus) / 2, 2), nodes_of(pcpus)}
 {
-    sched::SystemConfig const config{.policy = &counted_ops(), .guest_limit = 0, .driver = sched::guest::Driver::events,
-                                     .context_switch = {}, .trace_mask = 0};
+    sched::SystemConfig const config{.policy = &counted_ops(),
+                                     .guest_limit = 0,
+                                     .driver = sched::guest::Driver::events,
+                                     .context_switch = {},
+                                     .trace_mask = 0};
     auto const made = sched::System::create(machine_.env(), config);
     require(made.ok(), "start", "no memory");
     system_ = *made;
@@ -92,10 +95,14 @@ Vcpu& Bench::run(unsigned home, Place place)
 bool Bench::shall_be_busy(unsigned number, Others others) const
 {
     switch (others) {
-    case Others::idle: return false;
-    case Others::every_second_busy: return number % 2 == 0;
-    case Others::busy: return true;
-    case Others::first_node_busy: return shape_.topology().node_of(cpu(number)) == NodeId{0};
+    case Others::idle:
+        return false;
+    case Others::every_second_busy:
+        return number % 2 == 0;
+    case Others::busy:
+        return true;
+    case Others::first_node_busy:
+        return shape_.topology().node_of(cpu(number)) == NodeId{0};
     }
     return false;
 }

@@ -130,8 +130,7 @@ void measure_empty_call()
     inner.sleep = [](void*, CpuId, Vcpu&, Instant) noexcept {};
     sched::Domain domain{DomainId{1}};
     Vcpu vcpu{domain, VcpuIndex{0}, CpuId{0}};
-    measure(
-        Hooks::sleep, "empty call", [] {}, [&] { sleep(nullptr, CpuId{0}, vcpu, Instant{}); }, [] { return true; });
+    measure(Hooks::sleep, "empty call", [] {}, [&] { sleep(nullptr, CpuId{0}, vcpu, Instant{}); }, [] { return true; });
 }
 
 } // namespace hv::bench

@@ -47,8 +47,7 @@ void blocking(unsigned others)
             bench.advance(beyond_rate_limit);
             bench.block(*blocked);
         },
-        [&] { bench.reschedule(0); },
-        [&] { return !bench.current(0).is_idle() && &bench.current(0) != blocked; });
+        [&] { bench.reschedule(0); }, [&] { return !bench.current(0).is_idle() && &bench.current(0) != blocked; });
 }
 
 void rate_limit()

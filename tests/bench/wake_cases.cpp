@@ -55,11 +55,16 @@ bool is_right(Tickled expected, std::optional<CpuId> tickled, Bench& bench)
     bool const in_first_node{bench.core().pool().topology().node_of(*tickled) == NodeId{0}};
     bool const idles{bench.current(tickled->value()).is_idle()};
     switch (expected) {
-    case nobody: return false;
-    case home: return at_home;
-    case idler_of_first_node: return idles && in_first_node;
-    case idler_of_other_node: return idles && !in_first_node;
-    case any_idler: return idles && !at_home;
+    case nobody:
+        return false;
+    case home:
+        return at_home;
+    case idler_of_first_node:
+        return idles && in_first_node;
+    case idler_of_other_node:
+        return idles && !in_first_node;
+    case any_idler:
+        return idles && !at_home;
     }
     return false;
 }

@@ -1,6 +1,6 @@
-// Every registered policy, on small random machines, a million events of each: what the core promises holds after every one.
-// A policy that is added anywhere is tested here without another line. What breaks it is left behind as a scenario file, as
-// small as it gets.
+// Every registered policy, on small random machines, a million events of each: what the core promises holds after every
+// one. A policy that is added anywhere is tested here without another line. What breaks it is left behind as a scenario
+// file, as small as it gets.
 #include "tests/conformance/invariants.hpp"
 #include "tests/conformance/random_scenario.hpp"
 #include "tests/conformance/shrink.hpp"
@@ -50,7 +50,8 @@ Outcome run(nv::Scenario const& scenario)
     invariants.check(simulation.system(), end);
     return {.broken = invariants.broken(),
             .events = simulation.machine().events_handled(),
-            .switches = invariants.switches(), .fingerprint = invariants.fingerprint()};
+            .switches = invariants.switches(),
+            .fingerprint = invariants.fingerprint()};
 }
 
 class EveryPolicy : public testing::TestWithParam<std::string> {

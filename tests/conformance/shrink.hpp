@@ -1,5 +1,5 @@
-// From a scenario that breaks something to the smallest one that still does: domains, vCPUs, affinities, weights, caps and
-// time are taken away one by one, as long as it still fails, until nothing more can go. Floor: tests.
+// From a scenario that breaks something to the smallest one that still does: domains, vCPUs, affinities, weights, caps
+// and time are taken away one by one, as long as it still fails, until nothing more can go. Floor: tests.
 #pragma once
 
 #include "tools/nv/scenario.hpp"

@@ -1,7 +1,7 @@
 // Meant for ThreadSanitizer: every registered policy under everything at once, on real threads. See storm.hpp.
 //
-// NV_STORM_SECONDS is how long all storms together take (10), NV_STORM_SEED what they draw from (1). A seed does not make
-// a run repeat itself: threads interleave as they like.
+// NV_STORM_SECONDS is how long all storms together take (10), NV_STORM_SEED what they draw from (1). A seed does not
+// make a run repeat itself: threads interleave as they like.
 //
 // What was broken to see these tests fail, and what told:
 //   no lock in Core::wake, or in Core::schedule       assertion: a queue is touched without its lock

@@ -110,17 +110,30 @@ bool Storm::go_on(CpuId self, Instant now)
 void Storm::heard(CpuId self, std::uint32_t number, std::span<std::uint32_t const> words)
 {
     switch (static_cast<Event>(number)) {
-    case Event::switch_infnext: check_affinity(self, words[0], words[1]); break;
-    case Event::wake: note(self, Happening::wakes); break;
-    case Event::block: note(self, Happening::blocks); break;
-    case Event::yield: note(self, Happening::yields); break;
-    case Event::migrate: note(self, Happening::migrations); break;
-    case Event::stolen_vcpu: note(self, Happening::steals); break;
+    case Event::switch_infnext:
+        check_affinity(self, words[0], words[1]);
+        break;
+    case Event::wake:
+        note(self, Happening::wakes);
+        break;
+    case Event::block:
+        note(self, Happening::blocks);
+        break;
+    case Event::yield:
+        note(self, Happening::yields);
+        break;
+    case Event::migrate:
+        note(self, Happening::migrations);
+        break;
+    case Event::stolen_vcpu:
+        note(self, Happening::steals);
+        break;
     case Event::sleep:
         if (tallies_[self.value()].accounting)
             note(self, Happening::parks);
         break;
-    default: break;
+    default:
+        break;
     }
 }
 

@@ -82,7 +82,7 @@ private:
         std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Happening::count)> counts{};
         std::atomic<bool> departed{false}; // the pCPU has left the pool
         // The pCPU's own.
-        bool accounting{false};      // its accounting timer is being handled
+        bool accounting{false};       // its accounting timer is being handled
         unsigned late_accountings{0}; // since it left
     };
 
@@ -138,7 +138,7 @@ private:
 
     std::atomic<bool> raging_{false};
     std::atomic<std::uint64_t> posted_{0}, done_{0};
-    std::atomic<bool> somebody_waits_{false}; // in sleep_sync; two could wait for each other
+    std::atomic<bool> somebody_waits_{false};  // in sleep_sync; two could wait for each other
     std::atomic<bool> somebody_leaves_{false}; // from leaving to having joined again
 };
 

@@ -40,7 +40,7 @@ Workload some_workload(unsigned index, std::uint64_t draw)
 
 } // namespace
 
-// ------------------------------------------------------------------------------------------------------------ building
+// --- building
 
 Storm::Storm(sched::PolicyOps const& policy, StormShape const& shape, std::uint64_t seed)
     : shape_{arch::MachineShape::regular(shape.nodes, shape.cores, shape.threads), shape.nodes},
@@ -58,8 +58,9 @@ Storm::Storm(sched::PolicyOps const& policy, StormShape const& shape, std::uint6
     // Short slices, so that much happens; a policy without this parameter has its own.
     static_cast<void>(core().set_policy_param("tslice_ms", 3));
     static_cast<void>(core().set_policy_param("ratelimit_us", seed % 2 == 0 ? 0 : 200));
-    system_->tracer().set_listener({.self = this, .event = [](void* self, CpuId on, Instant, std::uint32_t number,
-                                                             std::span<std::uint32_t const> words) noexcept {
+    system_->tracer().set_listener({.self = this,
+                                    .event = [](void* self, CpuId on, Instant, std::uint32_t number,
+                                                std::span<std::uint32_t const> words) noexcept {
                                         static_cast<Storm*>(self)->heard(on, number, words);
                                     }});
     make_idle_contexts();
@@ -107,7 +108,7 @@ void Storm::make_guests(StormShape const& shape, Random& random)
         system_->guests().start_at(some_pcpu(random()), *guest, now);
 }
 
-// -------------------------------------------------------------------------------------------------------------- rounds
+// --- rounds
 
 // What does not come in a minute does not come: then says so and ends the process, for the threads cannot be trusted to
 // end.
@@ -155,9 +156,8 @@ void Storm::play(std::uint64_t often)
         before.push_back(context->progress.load(std::memory_order_relaxed));
     machine_.start(*this);
     for (std::size_t i = 0; i < contexts_.size(); ++i)
-        wait_until("every game goes on", [&] {
-            return contexts_[i]->progress.load(std::memory_order_relaxed) > before[i] + often;
-        });
+        wait_until("every game goes on",
+                   [&] { return contexts_[i]->progress.load(std::memory_order_relaxed) > before[i] + often; });
     machine_.stop();
     expect_good_order();
 }
@@ -165,9 +165,8 @@ void Storm::play(std::uint64_t often)
 // Nothing here may mend what the storm broke: no vCPU is woken, moved or paused. Caps go, so that nobody stays parked.
 void Storm::settle()
 {
-    wait_until("all disturbances are done", [&] {
-        return posted_.load(std::memory_order_relaxed) == done_.load(std::memory_order_relaxed);
-    });
+    wait_until("all disturbances are done",
+               [&] { return posted_.load(std::memory_order_relaxed) == done_.load(std::memory_order_relaxed); });
     machine_.call(CpuId{0}, [&](CpuId, Instant) {
         for (sched::Domain* const domain : domains_)
             core().set_params(*domain, {});
@@ -204,9 +203,8 @@ void Storm::expect_the_notified_to_wake()
         machine_.call(some_pcpu(random_()), [&](CpuId self, Instant now) { core().notify(self, vcpu, now); });
     }
     for (std::size_t i = 0; i < contexts_.size(); ++i)
-        wait_until("everybody who was notified wakes", [&] {
-            return contexts_[i]->progress.load(std::memory_order_relaxed) > before[i];
-        });
+        wait_until("everybody who was notified wakes",
+                   [&] { return contexts_[i]->progress.load(std::memory_order_relaxed) > before[i]; });
 }
 
 // The threads have ended: everything may be looked at.

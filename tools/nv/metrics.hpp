@@ -131,7 +131,7 @@ private:
     std::vector<std::vector<std::int64_t>> wake_samples_, wait_samples_, response_samples_; // by group
     std::vector<VcpuState> vcpus_;
     std::vector<std::size_t> first_of_domain_;
-    std::vector<std::uint32_t> row_of_domain_; // by domain number: its row + 1, 0 if there is none
+    std::vector<std::uint32_t> row_of_domain_;  // by domain number: its row + 1, 0 if there is none
     std::vector<std::size_t> waiting_, strays_; // runnable; running away from home
     CpuMask idle_;
     bool changed_{true};

@@ -128,8 +128,8 @@ pid_t start(ProcessSpec const& spec, Pipe& out, Pipe& err)
     return child;
 }
 
-// How long the child's threads have stood ready and not got a host CPU, the unluckiest of them; zero where the host does not
-// tell. A child that is starved by other load is slow, not silent.
+// How long the child's threads have stood ready and not got a host CPU, the unluckiest of them; zero where the host
+// does not tell. A child that is starved by other load is slow, not silent.
 Clock::duration starved(pid_t child)
 {
     std::uint64_t longest{0};
@@ -146,7 +146,8 @@ Clock::duration starved(pid_t child)
 // Listens to a child until it ends or must end.
 class Listener {
 public:
-    Listener(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line, pid_t child, Pipe& out, Pipe& err)
+    Listener(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line, pid_t child, Pipe& out,
+             Pipe& err)
         : spec_{spec}, on_line_{on_line}, child_{child}, out_{out}, err_{err}
     {
     }

@@ -80,7 +80,7 @@ std::vector<Stream> streams_of(sched::trace::Tracer const& tracer)
 }
 
 struct Outcome {
-    std::string text;   // for stdout
+    std::string text; // for stdout
     std::string json;
     std::vector<Stream> trace;
     std::string run_name;
@@ -118,18 +118,25 @@ Simulated run_one(Scenario const& scenario, std::string* decisions, bool traced)
 std::string latency_text(Latency const& latency)
 {
     auto const us = [](std::int64_t ns) { return static_cast<double>(ns) / 1000; };
-    return fmt::format("p50 {:.1f} us, p95 {:.1f} us, p99 {:.1f} us, max {:.1f} us", us(latency.p50), us(latency.p95), us(latency.p99), us(latency.max));
+    return fmt::format("p50 {:.1f} us, p95 {:.1f} us, p99 {:.1f} us, max {:.1f} us", us(latency.p50), us(latency.p95),
+                       us(latency.p99), us(latency.max));
 }
 
 std::string figures_text(Scenario const& scenario, Metrics const& metrics)
 {
-    std::string text{fmt::format("{} ({}, seed {}): {:.3f} s\n", scenario.name, scenario.policy, scenario.seed, static_cast<double>(metrics.window) / 1e9)};
+    std::string text{fmt::format("{} ({}, seed {}): {:.3f} s\n", scenario.name, scenario.policy, scenario.seed,
+                                 static_cast<double>(metrics.window) / 1e9)};
     double const seconds{static_cast<double>(metrics.window) / 1e9};
     for (GroupMetrics const& group : metrics.groups) {
-        text += fmt::format("  {}: {} vCPUs, {:.3f} pCPU-s", group.name, group.vcpus, static_cast<double>(group.sums.run()) / 1e9);
+        text += fmt::format("  {}: {} vCPUs, {:.3f} pCPU-s", group.name, group.vcpus,
+                            static_cast<double>(group.sums.run()) / 1e9);
         if (group.has_preferred)
-            text += fmt::format(", {:.1f} % at home", 100.0 * static_cast<double>(group.sums.home) / static_cast<double>(std::max<std::int64_t>(1, group.sums.placeable)));
-        text += fmt::format(", {:.1f} migrations/s ({:.1f} across nodes)\n", static_cast<double>(group.sums.migrations) / seconds, static_cast<double>(group.sums.cross_node) / seconds);
+            text += fmt::format(", {:.1f} % at home",
+                                100.0 * static_cast<double>(group.sums.home) /
+                                    static_cast<double>(std::max<std::int64_t>(1, group.sums.placeable)));
+        text += fmt::format(", {:.1f} migrations/s ({:.1f} across nodes)\n",
+                            static_cast<double>(group.sums.migrations) / seconds,
+                            static_cast<double>(group.sums.cross_node) / seconds);
         text += fmt::format("    wake-up {}\n    queue   {}\n", latency_text(group.wake), latency_text(group.wait));
     }
     return text;
@@ -144,7 +151,11 @@ Outcome simulate_one(std::filesystem::path const& file, Overrides const& overrid
         Simulated simulated{run_one(scenario, options.decisions ? &outcome.text : nullptr, traced)};
         outcome.trace = std::move(simulated.trace);
         outcome.run_name = scenario.run_name();
-        outcome.json = metrics_json(simulated.metrics, {.scenario = scenario.name, .policy = scenario.policy, .seed = scenario.seed, .source = "simulator", .events = simulated.events});
+        outcome.json = metrics_json(simulated.metrics, {.scenario = scenario.name,
+                                                        .policy = scenario.policy,
+                                                        .seed = scenario.seed,
+                                                        .source = "simulator",
+                                                        .events = simulated.events});
         if (!options.decisions)
             outcome.text = options.json ? outcome.json : figures_text(scenario, simulated.metrics);
     } catch (...) {

@@ -7,15 +7,14 @@
 
 namespace hv::nv {
 
-
-
 namespace {
 
 std::vector<PcpuTopology> pcpus_of(scenario::ScenarioView view)
 {
     std::vector<PcpuTopology> pcpus;
     for (scenario::PcpuRecord const& record : view.pcpus())
-        pcpus.push_back({.node = NodeId{static_cast<NodeId::Rep>(record.node)}, .socket = record.socket, .core = record.core});
+        pcpus.push_back(
+            {.node = NodeId{static_cast<NodeId::Rep>(record.node)}, .socket = record.socket, .core = record.core});
     return pcpus;
 }
 
@@ -43,8 +42,9 @@ void check(Status<scenario::PopulateError> const& outcome)
 } // namespace
 
 Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
-    : config_{std::move(config)},
-      shape_{pcpus_of(view), static_cast<unsigned>(view.nodes().size()), {view.distances().begin(), view.distances().end()}},
+    : config_{std::move(config)}, shape_{pcpus_of(view),
+                                         static_cast<unsigned>(view.nodes().size()),
+                                         {view.distances().begin(), view.distances().end()}},
       machine_{shape_, {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late}, config_.trace_bytes_per_pcpu}
 {
     machine_.set_client(*this);
@@ -63,7 +63,7 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
     for (std::size_t i = 0; i < view.pcpus().size(); ++i) {
         CpuId const cpu{static_cast<CpuId::Rep>(i)};
         now = Instant::at(view.costs().cpu_bringup_stagger * static_cast<std::int64_t>(i));
-        machine_.run_until(now);
+        machine_.set_clock(now); // What is due by then is handled after the set-up.
         machine_.set_executing(cpu);
         system_->pcpu_up(cpu, now);
     }
@@ -97,4 +97,4 @@ void Simulation::settled(Instant now)
         config_.after_event(*system_, now);
 }
 
-} // namespace nv
+} // namespace hv::nv

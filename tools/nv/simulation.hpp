@@ -1,5 +1,5 @@
-// A scenario on the simulated machine: the composition root of the simulator, as boot/ is that of the kernel. The very same
-// scheduler, guests and domain building; only the machine differs. Single-threaded. Floor: tools.
+// A scenario on the simulated machine: the composition root of the simulator, as boot/ is that of the kernel. The very
+// same scheduler, guests and domain building; only the machine differs. Single-threaded. Floor: tools.
 #pragma once
 
 #include "arch/host/sim_machine.hpp"
@@ -39,4 +39,4 @@ private:
     sched::System* system_{nullptr};
 };
 
-} // namespace nv
+} // namespace hv::nv

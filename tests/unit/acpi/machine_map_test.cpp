@@ -172,7 +172,7 @@ TEST(MachineMap, BootPcpuMayBeOnNode1)
     EXPECT_EQ(firmware.map()->boot_pcpu, CpuId{0});
 }
 
-// ------------------------------------------------------------------------------------------------------------ node ids
+// --- node ids
 
 TEST(MachineMap, NodeIdsAscendWithThePxmWhateverTheOrderOfEntries)
 {
@@ -232,7 +232,7 @@ TEST(MachineMap, SixtyFourNodesAreAcceptedAndSixtyFiveAreNot)
     }
 }
 
-// ---------------------------------------------------------------------------------------------- pCPUs of SRAT and MADT
+// --- pCPUs of SRAT and MADT
 
 TEST(MachineMap, PcpusThatSratDoesNotKnowGoToNode0)
 {
@@ -331,7 +331,7 @@ TEST(MachineMap, AbsurdShiftsGiveOneSocketAndWellDefinedCores)
     EXPECT_EQ(firmware.map()->pcpus[3].core, 1u);
 }
 
-// ---------------------------------------------------------------------------------------------------------------- SLIT
+// --- SLIT
 
 TEST(MachineMap, AnUnusableSlitCostsOnlyTheDistances)
 {

@@ -19,7 +19,7 @@ using test::node;
 using test::Sim;
 using test::us;
 
-// ----------------------------------------------------------------------------------------------------------- the masks
+// --- the masks
 
 TEST(Affinity, APreferenceIsUsefulIfItWasAskedForAndLeavesAChoice)
 {
@@ -63,7 +63,7 @@ TEST(Affinity, AStepAllowsExactlyTheMembersOfItsMask)
                 }
 }
 
-// -------------------------------------------------------------------------------------------- a domain's node affinity
+// --- a domain's node affinity
 
 class TwoNodes : public testing::Test {
 protected:
@@ -131,7 +131,7 @@ TEST_F(TwoNodes, AVcpusOwnSoftAffinityMayNotBeEmpty)
     EXPECT_EQ(vcpu.soft_affinity, cpus({3}));
 }
 
-// ----------------------------------------------------------------------------------------------- where credit heeds it
+// --- where credit heeds it
 
 TEST_F(TwoNodes, SettingAPreferenceMovesNothingByItself)
 {
@@ -245,7 +245,7 @@ TEST_F(TwoNodes, ACacheHotVcpuIsNotStolen)
     EXPECT_EQ(&sim.current(1), &hot);
 }
 
-// --------------------------------------------------------------------------------------------------- where it does not
+// --- where it does not
 
 // A wake queues on the old pCPU, and if that idles it is tickled before any preference is looked at.
 TEST_F(TwoNodes, UpstreamsWeakness_ShortBurstsStayOnTheWrongNodeForEver)

@@ -16,7 +16,7 @@ using test::cpus;
 
 class MovingTest : public test::CoreTest {};
 
-// -------------------------------------------------------------------------------------------------- placing at wake-up
+// --- placing at wake-up
 
 TEST_F(MovingTest, AWakingVcpuIsQueuedWhereThePolicyWishesOnceBothLocksAreHeld)
 {
@@ -88,7 +88,7 @@ TEST_F(MovingTest, TheCurrentVcpuThatIsPushedFindsItselfAnotherPcpu)
     EXPECT_FALSE(pushed.has_flag(PauseFlag::migrating));
 }
 
-// ------------------------------------------------------------------------------------------------------- hard affinity
+// --- hard affinity
 
 TEST_F(MovingTest, AnAffinityChangeMovesARunningVcpu)
 {
@@ -159,7 +159,7 @@ TEST_F(MovingTest, AMigrationWaitsUntilTheContextIsSaved)
     EXPECT_EQ(&sim.current(1), &vcpu);
 }
 
-// ------------------------------------------------------------------------------------- pCPUs that leave, and idle work
+// --- pCPUs that leave, and idle work
 
 TEST_F(MovingTest, APcpuThatLeavesSendsItsVcpusAwayOnceItHasRescheduled)
 {

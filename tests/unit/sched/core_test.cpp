@@ -15,7 +15,7 @@ using test::CoreTest;
 using test::cpu;
 using test::ms;
 
-// ---------------------------------------------------------------------------------------------------------- run states
+// --- run states
 
 TEST_F(CoreTest, AVcpuIsBornOfflineAndRunsOnceStarted)
 {
@@ -68,7 +68,7 @@ TEST_F(CoreTest, AnIdlePcpuRunsItsIdleVcpu)
     EXPECT_EQ(sim.spent(idle, RunState::running), ms(7));
 }
 
-// ------------------------------------------------------------------------------------------------------ wake and sleep
+// --- wake and sleep
 
 TEST_F(CoreTest, WakingABlockedVcpuQueuesItOnItsOwnPcpu)
 {
@@ -193,7 +193,7 @@ TEST_F(CoreDeathTest, PuttingTheIdleVcpuToSleepIsCaught)
     EXPECT_DEATH(sim.core().wake(cpu(0), sim.current(0), sim.now()), "is_idle");
 }
 
-// -------------------------------------------------------------------------------------------------------------- events
+// --- events
 
 TEST_F(CoreTest, AnEventThatCameBeforeTheBlockIsNotLost)
 {

@@ -19,7 +19,7 @@ using test::prio;
 using test::Sim;
 using test::us;
 
-// ------------------------------------------------------------------------------------------------------------ charging
+// --- charging
 
 struct Burnt {
     std::int64_t run, credits, residual, offset; // offset: charged up to, minus now
@@ -103,7 +103,7 @@ TEST(CreditCharge, ManyShortRunsAreChargedExactlyToOneCredit)
     }
 }
 
-// ---------------------------------------------------------------------------------------------------------- accounting
+// --- accounting
 
 struct Spec {
     DomainParams params;

@@ -13,7 +13,7 @@ using test::ms;
 using test::per_mille;
 using test::Sim;
 
-// ---------------------------------------------------------------------------------------------------------- parameters
+// --- parameters
 
 struct Setting {
     std::string_view key;
@@ -103,7 +103,7 @@ TEST(CreditParams, DerivedQuantitiesAreUpstreams)
     }
 }
 
-// --------------------------------------------------------------------------------------------------- weights over time
+// --- weights over time
 
 TEST(CreditShares, TwoEqualHogsHaveHalfAPcpuEach)
 {
@@ -150,7 +150,7 @@ TEST(CreditShares, NobodyHasMoreThanAWholePcpu)
     EXPECT_NEAR(share(2), 500, 5);
 }
 
-// ------------------------------------------------------------------------------------------------------ caps over time
+// --- caps over time
 
 struct Cap {
     std::uint16_t percent;

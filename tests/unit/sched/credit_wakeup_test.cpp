@@ -40,7 +40,7 @@ std::size_t switches_on(Sim& sim, unsigned on)
     return count;
 }
 
-// --------------------------------------------------------------------------------------------------------------- boost
+// --- boost
 
 TEST(CreditBoost, AWakingVcpuWithCreditIsBoostedUntilATickCatchesIt)
 {
@@ -89,7 +89,7 @@ TEST(CreditBoost, UpstreamsWeakness_ACappedVcpuIsBoostedWhenItIsUnparked)
     EXPECT_EQ(sim.heard_of(trace::Event::boost_start).size(), boosts + 10);
 }
 
-// ------------------------------------------------------------------------------------- the rows of the behaviour table
+// --- the rows of the behaviour table
 
 TEST(CreditWakeUp, Row1_AnIdlePcpuTakesTheWakingVcpuAndTheRunningOneIsLeftAlone)
 {
@@ -312,7 +312,7 @@ TEST(CreditYield, UpstreamsWeakness_WithinTheRateLimitAYieldWaits)
     EXPECT_TRUE(sim.runs(other));
 }
 
-// -------------------------------------------------------------------------------------------------------- who is woken
+// --- who is woken
 
 TEST(CreditTickle, OneIdlePcpuAfterTheOtherIsDisturbed)
 {

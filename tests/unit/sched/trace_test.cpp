@@ -85,7 +85,7 @@ std::vector<Record> decode(std::span<std::byte const> bytes)
 
 bool is_lost(Record const& record) { return record.number == static_cast<std::uint32_t>(Event::lost_records); }
 
-// ---------------------------------------------------------------------------------- bytes, as xentrace would have them
+// --- bytes, as xentrace would have them
 
 TEST(TraceRing, RunStateChangeHasXentracesBytes)
 {
@@ -121,7 +121,7 @@ TEST(TraceRing, LostRecordsHasXentracesBytes)
     EXPECT_EQ(hex(test.consume()), "01f001c0 33333333 23000000 6a000000 02000100 11111111 22000000");
 }
 
-// -------------------------------------------------------------------------------------------------------------- losses
+// --- losses
 
 TEST(TraceRing, DropsTheNewestAndTellsExactlyHowMany)
 {
@@ -215,7 +215,7 @@ TEST(TraceRingDeathTest, MemoryThatIsNoPowerOfTwoIsCaught)
     EXPECT_DEATH(ring.attach(control, memory), "has_single_bit");
 }
 
-// --------------------------------------------------------------------------------------------------------------- masks
+// --- masks
 
 TEST(TraceMask, ClassAndSubclassMustBothMatch)
 {
@@ -250,7 +250,7 @@ TEST(TraceEvents, EveryRunStateChangeIsDecodedFromItsNumber)
     EXPECT_EQ(find_event(0x00021003), nullptr);
 }
 
-// ---------------------------------------------------------------------------------------------------- tracer, listener
+// --- tracer, listener
 
 using test::cpu;
 using test::Sim;

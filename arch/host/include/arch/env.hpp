@@ -1,5 +1,5 @@
-// The host's Env: hands every call to a Machine, of which there may be many in one process. See sched/env.hpp for what each
-// call promises, and arch/host/*.hpp for the machines.
+// The host's Env: hands every call to a Machine, of which there may be many in one process. See sched/env.hpp for what
+// each call promises, and arch/host/*.hpp for the machines.
 #pragma once
 
 #include "arch/generic/time.hpp"
