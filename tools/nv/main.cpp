@@ -5,6 +5,7 @@
 #include "tools/nv/run.hpp"
 #include "tools/nv/scenario.hpp"
 #include "tools/nv/sim.hpp"
+#include "tools/nv/trace_command.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -48,7 +49,7 @@ struct RunArguments {
     RunOptions options;
     std::vector<std::string> scenarios;
     std::string kernel, out;
-    double timeout{300}, silence{15};
+    double timeout{300}, silence{10};
     std::string selftest;
 };
 
@@ -120,6 +121,37 @@ ExitCode do_sim(SimArguments& arguments)
     return simulate_scenarios(options);
 }
 
+void add_trace_file(CLI::App& command, TraceOptions& options)
+{
+    command.add_option("FILE", options.file, "xentrace file, ours or a real Xen's")->required();
+    command.add_option("--facts", options.facts, "JSON file with what the trace lacks, see docs/traces.md");
+    command.add_option("--cpu-hz", options.clock, "Ticks of the stamps in a second, like 2.4G (default: 1G)");
+    command.footer("Exit status: 0 good, 1 the file is damaged (what can be read is read), 2 usage or bad input.");
+}
+
+void add_trace(CLI::App& app, TraceOptions& options)
+{
+    CLI::App& trace = *app.add_subcommand("trace", "Look at xentrace files");
+    trace.require_subcommand(1);
+    CLI::App& summary = *trace.add_subcommand("summary", "Who ran, waited and blocked, where and how long");
+    add_trace_file(summary, options);
+    summary.add_option("--nodes", options.nodes, "pCPUs of each node: 4,4");
+    summary.add_option("--home", options.homes, "Home nodes of domains or vCPUs: d1=0,d2v1=1,d3=0+1");
+    summary.add_flag("--json", options.json, "As JSON");
+    CLI::App& dump = *trace.add_subcommand("dump", "One line a record, in the order of stamps");
+    add_trace_file(dump, options);
+    dump.add_option("--from", options.from, "Only from this second on, counted from the first stamp");
+    dump.add_option("--to", options.to, "Only up to this second");
+    dump.add_option("--pcpu", options.pcpu, "Only of this pCPU");
+    dump.add_option("--vcpu", options.vcpu, "Only what names this domain (d1) or vCPU (d1v0)");
+    dump.add_option("--event", options.event, "Only this event: a name (runstate_change: all of them) or number");
+}
+
+ExitCode do_trace(CLI::App const& command, TraceOptions const& options)
+{
+    return command.got_subcommand("dump") ? trace_dump(options) : trace_summary(options);
+}
+
 std::chrono::milliseconds to_limit(double seconds, std::string_view option)
 {
     if (!(seconds >= 0 && seconds <= 1e6))
@@ -154,6 +186,7 @@ ExitCode dispatch(int argc, char** argv)
     PackOptions pack_options;
     RunArguments run_arguments;
     SimArguments sim_arguments;
+    TraceOptions trace_options;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
     std::filesystem::path const folder = self.has_parent_path() ? self.parent_path() : std::filesystem::path{"build"};
@@ -162,6 +195,7 @@ ExitCode dispatch(int argc, char** argv)
     add_pack(app, pack_options);
     add_run(app, run_arguments);
     add_sim(app, sim_arguments);
+    add_trace(app, trace_options);
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {
@@ -174,6 +208,8 @@ ExitCode dispatch(int argc, char** argv)
         return do_pack(pack_options);
     if (app.got_subcommand("sim"))
         return do_sim(sim_arguments);
+    if (app.got_subcommand("trace"))
+        return do_trace(*app.get_subcommand("trace"), trace_options);
     return do_run(run_arguments, app.get_subcommand("run")->count("--selftest") != 0);
 }
 

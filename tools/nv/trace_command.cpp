@@ -1,0 +1,104 @@
+#include "tools/nv/trace_command.hpp"
+
+#include "tools/nv/trace_dump.hpp"
+#include "tools/nv/trace_facts.hpp"
+#include "tools/nv/trace_report.hpp"
+#include "tools/nv/trace_stream.hpp"
+#include "tools/nv/trace_summary.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+namespace hv::nv {
+
+namespace {
+
+constexpr std::uint64_t standard_hertz = 1'000'000'000; // our own files: stamps are ns
+
+TraceFacts facts_of(TraceOptions const& options)
+{
+    TraceFacts facts;
+    if (!options.facts.empty())
+        facts = load_trace_facts(options.facts);
+    if (!options.nodes.empty())
+        apply_nodes(facts, options.nodes);
+    if (!options.homes.empty())
+        apply_homes(facts, options.homes);
+    if (!options.clock.empty())
+        facts.clock_hz = parse_hertz(options.clock);
+    return facts;
+}
+
+std::uint64_t hertz_of(TraceFacts const& facts, std::string_view file)
+{
+    if (!facts.clock_hz)
+        fmt::print(stderr,
+                   "nv: {}: the clock's rate is not given, so one tick of its stamps is taken as 1 ns; if that "
+                   "is wrong, give --cpu-hz or --facts\n",
+                   file);
+    return facts.clock_hz.value_or(standard_hertz);
+}
+
+ExitCode report_damage(TraceStream const& stream, std::string_view file)
+{
+    for (Damage const& damage : stream.damages())
+        fmt::print(stderr, "nv: {}: at byte {}: {}\n", file, damage.offset, damage.what);
+    if (stream.damage_count() > stream.damages().size())
+        fmt::print(stderr, "nv: {}: and {} more such places\n", file, stream.damage_count() - stream.damages().size());
+    return stream.damage_count() == 0 ? ExitCode::good : ExitCode::failed;
+}
+
+DumpFilter filter_of(TraceOptions const& options)
+{
+    DumpFilter filter{.from = options.from, .to = options.to, .pcpu = options.pcpu, .vcpu = {}, .event = {}};
+    if (!options.vcpu.empty()) {
+        filter.vcpu = parse_vcpu_name(options.vcpu);
+        if (!filter.vcpu)
+            refuse(fmt::format("--vcpu {}: is not dN or dNvM, like d1v0", options.vcpu));
+    }
+    if (!options.event.empty())
+        set_event(filter, options.event);
+    return filter;
+}
+
+} // namespace
+
+ExitCode trace_summary(TraceOptions const& options)
+{
+    TraceFacts facts{facts_of(options)};
+    MappedFile const file{options.file};
+    TraceStream stream{file.bytes()};
+    std::vector<std::uint32_t> const pcpus{stream.pcpus()};
+    if (pcpus.empty())
+        return report_damage(stream, options.file);
+    std::uint64_t const hertz = hertz_of(facts, options.file);
+    Summariser summariser{std::move(facts), hertz, pcpus};
+    while (std::optional<Record> const record = stream.next())
+        summariser.record(*record);
+    TraceFigures const figures{summariser.finish(stream.windows())};
+    fmt::print("{}", options.json ? trace_json(figures, file.bytes().size()) : trace_text(figures, options.file));
+    return report_damage(stream, options.file);
+}
+
+ExitCode trace_dump(TraceOptions const& options)
+{
+    TraceFacts const facts{facts_of(options)};
+    DumpFilter const filter{filter_of(options)};
+    MappedFile const file{options.file};
+    TraceStream stream{file.bytes()};
+    auto const hertz = static_cast<double>(stream.pcpus().empty() ? standard_hertz : hertz_of(facts, options.file));
+    std::optional<std::uint64_t> first;
+    while (std::optional<Record> const record = stream.next()) {
+        if (!first && record->has_stamp)
+            first = record->stamp;
+        // Before any stamp there is no time: zero.
+        double const seconds =
+            first ? static_cast<double>(static_cast<std::int64_t>(record->stamp - *first)) / hertz : 0.0;
+        if (filter.passes(*record, seconds))
+            fmt::print("{}\n", dump_line(*record, seconds));
+    }
+    return report_damage(stream, options.file);
+}
+
+} // namespace hv::nv

@@ -1,0 +1,26 @@
+// `nv trace`: looks at xentrace files, ours and a real Xen's. Host only. Floor: tools.
+#pragma once
+
+#include "tools/nv/errors.hpp"
+
+#include <optional>
+#include <string>
+
+namespace hv::nv {
+
+struct TraceOptions {
+    std::string file;
+    std::string facts, nodes, homes, clock; // each may be empty
+    bool json{false};
+    std::optional<double> from, to;
+    std::optional<std::uint32_t> pcpu;
+    std::string vcpu, event;
+};
+
+// Figures on stdout, see docs/traces.md. `failed` if the file is damaged: each damage is a line on stderr, and the
+// figures are of what could be read. Throws (bad_input) for options that make no sense.
+[[nodiscard]] ExitCode trace_summary(TraceOptions const& options);
+// One line a record on stdout, in the order of stamps.
+[[nodiscard]] ExitCode trace_dump(TraceOptions const& options);
+
+} // namespace hv::nv
