@@ -100,6 +100,8 @@ bool DumpFilter::passes(Record const& record, double seconds) const
 
 void set_event(DumpFilter& filter, std::string_view text)
 {
+    filter.event.reset();
+    filter.any_runstate = false;
     bool const is_hex = text.starts_with("0x");
     std::string_view const digits = is_hex ? text.substr(2) : text;
     std::uint32_t number{0};
