@@ -145,10 +145,17 @@ void add_trace(CLI::App& app, TraceOptions& options)
     dump.add_option("--pcpu", options.pcpu, "Only of this pCPU");
     dump.add_option("--vcpu", options.vcpu, "Only what names this domain (d1) or vCPU (d1v0)");
     dump.add_option("--event", options.event, "Only this event: a name (runstate_change: all of them) or number");
+    CLI::App& check = *trace.add_subcommand("check", "Whether the trace keeps the rules that xenalyze needs");
+    check.add_option("FILE", options.file, "xentrace file")->required();
+    check.add_flag("--cut-out", options.cut_out,
+                   "The trace begins and ends in the midst of things, as a real Xen's: do not ask for R1 and R5");
+    check.footer("Exit status: 0 good, 1 a rule is broken or the file is damaged, 2 usage or bad input.");
 }
 
 ExitCode do_trace(CLI::App const& command, TraceOptions const& options)
 {
+    if (command.got_subcommand("check"))
+        return trace_check(options);
     return command.got_subcommand("dump") ? trace_dump(options) : trace_summary(options);
 }
 

@@ -1,5 +1,6 @@
 #include "tools/nv/trace_command.hpp"
 
+#include "tools/nv/trace_check.hpp"
 #include "tools/nv/trace_dump.hpp"
 #include "tools/nv/trace_facts.hpp"
 #include "tools/nv/trace_report.hpp"
@@ -99,6 +100,29 @@ ExitCode trace_dump(TraceOptions const& options)
             fmt::print("{}\n", dump_line(*record, seconds));
     }
     return report_damage(stream, options.file);
+}
+
+ExitCode trace_check(TraceOptions const& options)
+{
+    MappedFile const file{options.file};
+    Losses losses;
+    TraceStream first_pass{file.bytes()};
+    while (std::optional<Record> const record = first_pass.next())
+        losses.note(*record);
+    TraceStream stream{file.bytes()};
+    Checker checker{std::move(losses), options.cut_out};
+    std::uint64_t records{stream.windows()};
+    for (; std::optional<Record> const record = stream.next(); ++records)
+        checker.record(*record);
+    checker.finish();
+    for (Breach const& breach : checker.breaches())
+        fmt::print("{}: at byte {}: {}: {}\n", options.file, breach.offset, breach.rule, breach.what);
+    ExitCode const damaged = report_damage(stream, options.file);
+    fmt::print("{}: {} records, {} breaches of the rules{}\n", options.file, records, checker.count(),
+               checker.count() > checker.breaches().size()
+                   ? fmt::format(", of which {} are shown", checker.breaches().size())
+                   : "");
+    return checker.count() == 0 ? damaged : ExitCode::failed;
 }
 
 } // namespace hv::nv

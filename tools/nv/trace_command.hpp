@@ -15,6 +15,7 @@ struct TraceOptions {
     std::optional<double> from, to;
     std::optional<std::uint32_t> pcpu;
     std::string vcpu, event;
+    bool cut_out{false};
 };
 
 // Figures on stdout, see docs/traces.md. `failed` if the file is damaged: each damage is a line on stderr, and the
@@ -22,5 +23,7 @@ struct TraceOptions {
 [[nodiscard]] ExitCode trace_summary(TraceOptions const& options);
 // One line a record on stdout, in the order of stamps.
 [[nodiscard]] ExitCode trace_dump(TraceOptions const& options);
+// A line on stdout for each breach of a rule (docs/traces.md, "Rules") and one to sum up; `failed` if there is any.
+[[nodiscard]] ExitCode trace_check(TraceOptions const& options);
 
 } // namespace hv::nv
