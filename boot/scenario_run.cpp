@@ -144,6 +144,7 @@ void begin(VmMachine& vms, ScenarioView scenario)
         refuse("vCPUs: {}; give the nodes more memory", arch::text_of(tasks.error()));
     arch::tell_host("scenario start={} end={}", vms.origin.ns(), end.ns());
     env.arm(CpuId{0}, end_of_run_timer, end);
+    env.arm(CpuId{0}, life_timer, vms.origin + life_period);
     for (CpuId const cpu : vms.system->core().pool().members())
         env.tickle(cpu);
 }

@@ -2,6 +2,7 @@
 
 #include "arch/x86_64/call.hpp"
 #include "arch/x86_64/clock.hpp"
+#include "arch/x86_64/console.hpp"
 #include "arch/x86_64/context.hpp"
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/percpu.hpp"
@@ -59,10 +60,14 @@ void on_reschedule(void* self, CpuId cpu, Instant now)
 void on_timer(void* self, CpuId cpu, TimerId timer, Instant now)
 {
     auto& vms = *static_cast<VmMachine*>(self);
-    if (timer == end_of_run_timer)
+    if (timer == end_of_run_timer) {
         vms.at_end(vms, now);
-    else
+    } else if (timer == life_timer) {
+        arch::tell_host("alive at={}", now.ns());
+        vms.system->core().pool().env().arm(cpu, life_timer, now + life_period);
+    } else {
         vms.system->timer(cpu, timer, now);
+    }
 }
 
 // The program of every guest task. Starts with interrupts off.

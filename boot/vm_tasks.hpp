@@ -16,8 +16,11 @@
 
 namespace hv::boot {
 
-// A timer of ours beside the scheduler's: the end of the run, on pCPU 0.
+// Timers of ours beside the scheduler's, on pCPU 0: the end of the run, and ten times a second a sign of life for the
+// host, which would take a long run for a hang.
 inline constexpr TimerId end_of_run_timer{8};
+inline constexpr TimerId life_timer{9};
+inline constexpr Duration life_period{Duration::from_ms(100)};
 
 struct VmMachine {
     sched::System* system{nullptr};

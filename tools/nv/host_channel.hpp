@@ -2,6 +2,7 @@
 //
 //   trace directory=0x<physical address>    where sched/trace/directory.hpp's Directory lies
 //   scenario start=<ns> [end=<ns>]          the stamps between which the scenario ran
+//   alive at=<ns>                           ten times a second of a scenario: it is long, not hung
 //
 // Other lines are passed over: newer kernels may say more. Host only. Floor: tools.
 #pragma once
