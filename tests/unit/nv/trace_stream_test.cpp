@@ -111,8 +111,9 @@ TEST(TraceStream, RefusesForeignFilesAtOnce)
                                         "\x7f"
                                         "ELF and more of it",
                                         "{}"}) {
-        Bytes file(text.size());
-        std::memcpy(file.data(), text.data(), text.size());
+        Bytes file;
+        for (char const c : text)
+            file.push_back(static_cast<std::byte>(c));
         Read const result = read(file);
         EXPECT_TRUE(result.records.empty());
         ASSERT_EQ(result.damages.size(), 1u);
