@@ -38,7 +38,8 @@ sabotage_src := $(sort $(wildcard tests/kernel/sabotage/*.cpp))
 host_src   := $(shared_src) $(sort $(wildcard arch/host/*.cpp))
 nv_src     := $(sort $(wildcard tools/nv/*.cpp))
 nv_lib_src := $(filter-out tools/nv/main.cpp,$(nv_src))
-unit_src   := $(sort $(wildcard tests/unit/*.cpp tests/unit/*/*.cpp tests/conformance/*.cpp)) $(sort $(wildcard tests/support/*.cpp))
+unit_src   := $(sort $(wildcard tests/unit/*.cpp tests/unit/*/*.cpp tests/conformance/*.cpp tests/fuzz/*.cpp)) $(sort $(wildcard tests/support/*.cpp))
+fuzz_src   := $(filter-out tests/fuzz/corpus_test.cpp,$(sort $(wildcard tests/fuzz/*.cpp tests/fuzz/driver/*.cpp))) tests/support/assert_host.cpp
 sched_src  := $(sort $(wildcard sched/*.cpp sched/*/*.cpp)) $(policy_dir_src)
 bench_src  := $(sort $(wildcard tests/bench/*.cpp)) tests/support/assert_host.cpp
 stress_src := $(sort $(wildcard tests/stress/*.cpp)) tests/support/assert_host.cpp
@@ -91,6 +92,12 @@ $(O)/clang/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CLANG,$@)
 	$(Q)$(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread -O0 -c $< -o $@
+# fuzz: for libFuzzer.
+$(O)/fuzz/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(call say,CLANG,$@)
+	$(Q)$(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread -DHV_DEBUG -g1 -O1 \
+	    -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -c $< -o $@
 # Thread-safety analysis: clang reads every file of the kernel and generates nothing. (clang 14 takes a defaulted <=> for
 # a null pointer written as 0.)
 $(O)/tsa/%.cpp.o: %.cpp
@@ -127,13 +134,17 @@ $(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
+$(O)/fuzz-targets: $(call objects,fuzz,$(host_src) $(nv_lib_src) $(fuzz_src))
+	$(call say,LINK,$@)
+	$(Q)$(CLANGXX) -pthread -fsanitize=fuzzer,address,undefined $^ -lfmt -o $@
+
 # -z now: else the first call of a library's function counts as a thousand instructions, its look-up.
 $(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp $(bench_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test soak kernel check bench-micro clean
+.PHONY: help run test soak fuzz kernel check bench-micro clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -143,6 +154,7 @@ help:
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads
+#: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
 #: make clean    remove build/
@@ -151,7 +163,7 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter test soak,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
+needs := $(or $(filter fuzz,$(MAKECMDGOALS)),$(filter test soak,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
 needs := $(firstword $(needs:soak=test))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
@@ -170,6 +182,9 @@ test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-p
 
 soak: $(O)/stress-tsan
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*'
+
+fuzz: $(O)/fuzz-targets
+	@scripts/fuzz --seconds $(or $(FUZZ_SECONDS),60) $<
 
 check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call objects,kernel-debug,$(shared_src))
 	@scripts/check-floors
