@@ -46,6 +46,26 @@ void log_node(Kernel const& k, NodeId node)
     }
 }
 
+// Ranges into which memory may be plugged are known, and not used.
+void log_room(Kernel const& k, acpi::SratMemory const& range)
+{
+    NodeId node{};
+    for (std::size_t i = 0; i < k.map.pxm.size(); ++i)
+        if (k.map.pxm[i] == range.pxm)
+            node = NodeId{static_cast<NodeId::Rep>(i)};
+    arch::log("node {}: room for {} MiB that may be plugged in at {:x}-{:x}", node, range.length / mib, range.base,
+              range.base.value() + range.length);
+}
+
+void log_performance(Kernel const& k)
+{
+    for (NodeId const from : k.topology->nodes())
+        for (NodeId const to : k.topology->nodes())
+            if (acpi::Performance const p{k.map.performance_of(from, to)}; p.latency_ps != 0 || p.bandwidth_mbps != 0)
+                arch::log("firmware: from node {} to node {}: {} ps, {} MB/s", from, to, p.latency_ps,
+                          p.bandwidth_mbps);
+}
+
 void log_distances(Kernel const& k)
 {
     for (NodeId const from : k.topology->nodes()) {
@@ -83,14 +103,19 @@ void log_machine(Kernel const& k)
     log_reason("one pCPU", k.map.madt_reason);
     log_reason("one node", k.map.fallback_reason);
     log_reason("distances 10 and 20", k.map.slit_reason);
+    log_reason("no latencies and bandwidths", k.map.hmat_reason);
     for (acpi::MapNote const& note : k.map.notes)
         arch::log("firmware: {}: {:x}", note.text, note.value);
     for (NodeId const node : k.topology->nodes())
         log_node(k, node);
+    for (acpi::SratMemory const& range : k.map.srat_memory)
+        if (range.hot_pluggable)
+            log_room(k, range);
     for (NodeId const node : k.pages->too_small())
         arch::log("node {}: too little memory to manage, left unused", node);
     if (k.topology->node_count() > 1)
         log_distances(k);
+    log_performance(k);
     arch::log("pCPUs up: {}; sockets: {}; cores: {}", k.topology->online.count(), k.topology->by_socket.size(),
               k.topology->by_core.size());
 }

@@ -351,6 +351,7 @@ void build_machine_map(Tables const& tables, CpuidTopology const& cpuid, MapFlag
         out.node_count = 1;
     }
     map_distances(tables, out);
+    map_performance(tables, out);
 }
 
 } // namespace hv::boot::acpi

@@ -7,7 +7,8 @@
 // All or nothing: if SRAT contradicts itself or the memory map, it is not believed at all, everything is in node 0 and
 // `fallback_reason` says why. The rules are those of Xen's master of 2026. A node's memory is the usable
 // memory between its lowest and its highest byte in SRAT; these spans must not overlap. Hot-pluggable ranges are no
-// memory yet. An unusable SLIT costs the distances only; an unusable MADT leaves the boot pCPU alone.
+// memory yet. An unusable SLIT costs the distances only, an unusable HMAT the figures; an unusable MADT leaves the boot
+// pCPU alone.
 //
 // Pure: out of bytes, no state, no locks. All of MachineMap's zeroes are defaults, so a static one lies in .bss.
 // Floor: boot/acpi.
@@ -59,6 +60,12 @@ struct MapNote {
     std::uint64_t value{0};
 };
 
+// What HMAT says of accesses from one node to the memory of another; 0: nothing.
+struct Performance {
+    std::uint32_t latency_ps{0};
+    std::uint32_t bandwidth_mbps{0};
+};
+
 struct MachineMap {
     FixedVector<MapPcpu, max_pcpus> pcpus; // by CpuId, in the order of the MADT
     CpuId boot_pcpu;
@@ -67,10 +74,12 @@ struct MachineMap {
     std::uint32_t node_count{0};                             // 1 to max_nodes
     FixedVector<std::uint32_t, max_nodes> pxm;               // by NodeId, ascending; {0} if there is no SRAT
     std::array<Distance, max_nodes * max_nodes> distances{}; // row-major [from][to], node_count to a row
+    std::array<Performance, max_nodes * max_nodes> performance{}; // like distances
     FixedVector<SratMemory, max_srat_blocks> srat_memory; // as SRAT has it, hot-pluggable ranges too; empty on fallback
 
     ParseError fallback_reason; // set: SRAT is not used, all is in node 0
     ParseError slit_reason;     // set: SLIT is not used, distances are 10 and 20
+    ParseError hmat_reason;     // set: HMAT is not used
     ParseError madt_reason;     // set: MADT is not used, the boot pCPU is the only one
     FixedVector<MapNote, 8> notes;
 
@@ -78,6 +87,11 @@ struct MachineMap {
     {
         HV_ASSERT(from.value() < node_count && to.value() < node_count);
         return distances[from.value() * node_count + to.value()];
+    }
+    [[nodiscard]] Performance performance_of(NodeId from, NodeId to) const
+    {
+        HV_ASSERT(from.value() < node_count && to.value() < node_count);
+        return performance[from.value() * node_count + to.value()];
     }
     // What hv::Topology wants: node_count x node_count.
     [[nodiscard]] std::span<Distance const> distance_table() const
@@ -91,5 +105,8 @@ struct MachineMap {
 // MachineMap is larger than a stack frame of the kernel may be.
 void build_machine_map(Tables const& tables, CpuidTopology const& cpuid, MapFlags const& flags,
                        std::span<MemoryRegion const> regions, MachineMap& out);
+
+// The part that is about HMAT, after everything else.
+void map_performance(Tables const& tables, MachineMap& map);
 
 } // namespace hv::boot::acpi

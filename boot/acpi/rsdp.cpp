@@ -1,5 +1,7 @@
 #include "boot/acpi/rsdp.hpp"
 
+#include "boot/acpi/hmat.hpp"
+
 namespace hv::boot::acpi {
 
 namespace {
@@ -122,12 +124,13 @@ Tables load_tables(PhysicalMemory memory, Bytes handed_over_rsdp)
 {
     Result<Rsdp, ParseError> const rsdp{find_rsdp(memory, handed_over_rsdp)};
     if (!rsdp)
-        return {fail(rsdp.error()), fail(rsdp.error()), fail(rsdp.error()), fail(rsdp.error())};
+        return {fail(rsdp.error()), fail(rsdp.error()), fail(rsdp.error()), fail(rsdp.error()), fail(rsdp.error())};
     Result<RootTable, ParseError> const root{open_root(memory, *rsdp)};
     if (!root)
-        return {fail(root.error()), fail(root.error()), fail(root.error()), fail(root.error())};
+        return {fail(root.error()), fail(root.error()), fail(root.error()), fail(root.error()), fail(root.error())};
     return {find_table(memory, *root, madt_kind), find_table(memory, *root, srat_kind),
-            find_table(memory, *root, slit_kind), find_table(memory, *root, hpet_kind)};
+            find_table(memory, *root, slit_kind), find_table(memory, *root, hpet_kind),
+            find_table(memory, *root, hmat_kind)};
 }
 
 } // namespace hv::boot::acpi

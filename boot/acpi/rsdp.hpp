@@ -49,6 +49,7 @@ struct Tables {
     Result<Bytes, ParseError> srat{Bytes{}};
     Result<Bytes, ParseError> slit{Bytes{}};
     Result<Bytes, ParseError> hpet{Bytes{}};
+    Result<Bytes, ParseError> hmat{Bytes{}};
 };
 
 [[nodiscard]] Tables load_tables(PhysicalMemory memory, Bytes handed_over_rsdp);
