@@ -118,6 +118,12 @@ $(eval $(call kernel_image,sabotage,kernel-debug,$(ktest_src) $(sabotage_src)))
 # A policy is one new file: this image has one more than the product, and no other file knows of it.
 $(eval $(call kernel_image,extra-policy,kernel,$(ktest_src) $(wildcard tests/policies/*.cpp)))
 
+# What nv loads into QEMU. nv looks for it in its own folder.
+$(O)/take_turns.so: tools/turns/take_turns.cpp
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) $(COMMON) $(GCC_WARN) -O2 -fPIC -shared $< -o $@
+$(O)/nv: | $(O)/take_turns.so
 $(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lfmt -o $@

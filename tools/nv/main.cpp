@@ -199,6 +199,8 @@ ExitCode dispatch(int argc, char** argv)
     std::filesystem::path const folder = self.has_parent_path() ? self.parent_path() : std::filesystem::path{"build"};
     run_arguments.kernel = (folder / "numavisor.elf").string();
     run_arguments.out = (folder / "out").string();
+    run_arguments.options.turns = folder / turns_link;
+    run_arguments.options.qemu.take_turns = true;
     add_pack(app, pack_options);
     add_run(app, run_arguments);
     add_sim(app, sim_arguments);

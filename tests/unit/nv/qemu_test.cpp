@@ -51,6 +51,14 @@ TEST(QemuCommand, GivesTheGuestTheScenariosMachine)
     EXPECT_EQ(line.find("src=1,dst=1"), std::string::npos);
 }
 
+TEST(QemuCommand, LetsThreadsTakeTurnsWhereRunsAreToBeRepeated)
+{
+    Scenario const s = parse_scenario(test::small_scenario, "f.json");
+    EXPECT_TRUE(command(s, {.take_turns = true}).starts_with(" env LD_PRELOAD=./take_turns.so qemu-system-x86_64 "));
+    EXPECT_EQ(command(s, {.live = true, .take_turns = true}).find("LD_PRELOAD"), std::string::npos);
+    EXPECT_EQ(command(s).find("LD_PRELOAD"), std::string::npos);
+}
+
 TEST(QemuCommand, IsDeterministicUnlessLive)
 {
     Scenario const s = parse_scenario(test::small_scenario, "f.json");
