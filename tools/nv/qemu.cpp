@@ -107,7 +107,10 @@ std::string kernel_line(Scenario const& scenario, QemuOptions const& options)
 std::vector<std::string> qemu_command(Scenario const& scenario, QemuOptions const& options,
                                       std::vector<std::string> const& memory_paths, std::string_view file)
 {
-    std::vector<std::string> words{options.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"};
+    std::vector<std::string> words;
+    if (options.take_turns && !options.live)
+        words = {"env", fmt::format("LD_PRELOAD=./{}", turns_link)};
+    words.insert(words.end(), {options.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"});
     add_machine(words, scenario.machine, memory_paths, file);
     words.insert(words.end(),
                  {"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-rtc", "base=2020-01-01,clock=vm", "-serial",

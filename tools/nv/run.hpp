@@ -21,6 +21,7 @@ struct RunOptions {
     std::vector<std::filesystem::path> scenarios;
     std::filesystem::path kernel;
     std::filesystem::path out;
+    std::filesystem::path turns; // what qemu.take_turns preloads
     Overrides overrides;
     QemuOptions qemu;
     bool compare{false};
