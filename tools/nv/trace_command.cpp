@@ -69,7 +69,7 @@ ExitCode trace_summary(TraceOptions const& options)
 {
     TraceFacts facts{facts_of(options)};
     MappedFile const file{options.file};
-    TraceStream stream{file.bytes()};
+    TraceStream stream{file};
     std::vector<std::uint32_t> const pcpus{stream.pcpus()};
     if (pcpus.empty())
         return report_damage(stream, options.file);
@@ -87,7 +87,7 @@ ExitCode trace_dump(TraceOptions const& options)
     TraceFacts const facts{facts_of(options)};
     DumpFilter const filter{filter_of(options)};
     MappedFile const file{options.file};
-    TraceStream stream{file.bytes()};
+    TraceStream stream{file};
     auto const hertz = static_cast<double>(stream.pcpus().empty() ? standard_hertz : hertz_of(facts, options.file));
     std::optional<std::uint64_t> first;
     while (std::optional<Record> const record = stream.next()) {
@@ -106,10 +106,10 @@ ExitCode trace_check(TraceOptions const& options)
 {
     MappedFile const file{options.file};
     Losses losses;
-    TraceStream first_pass{file.bytes()};
+    TraceStream first_pass{file};
     while (std::optional<Record> const record = first_pass.next())
         losses.note(*record);
-    TraceStream stream{file.bytes()};
+    TraceStream stream{file};
     Checker checker{std::move(losses), options.cut_out};
     std::uint64_t records{stream.windows()};
     for (; std::optional<Record> const record = stream.next(); ++records)

@@ -92,18 +92,18 @@ private:
                         member("home", vcpu.home ? real(ratio(*vcpu.home, vcpu.run()), 3) : std::string{"null"}),
                         member("mig_s", per_second(vcpu.migrations, 2)),
                         member("xnode_s", figures_.nodes_known ? per_second(vcpu.cross_node, 2) : std::string{"null"}),
-                        member("nwake", fmt::format("{}", vcpu.wakes.size()))})));
+                        member("nwake", fmt::format("{}", vcpu.wakes.count()))})));
         }
         return object(members);
     }
 
     template <typename Chosen>
-    [[nodiscard]] std::string latency(std::vector<std::uint64_t> VcpuFigures::* samples, Chosen chosen) const
+    [[nodiscard]] std::string latency(WaitSamples VcpuFigures::* samples, Chosen chosen) const
     {
-        std::vector<std::uint64_t> all;
+        WaitSamples all;
         for (VcpuFigures const& vcpu : figures_.vcpus)
             if (chosen(vcpu.domain))
-                all.insert(all.end(), (vcpu.*samples).begin(), (vcpu.*samples).end());
+                all.add(vcpu.*samples);
         Waits const waits = Waits::of(std::move(all));
         std::vector<std::string> members{member("n", fmt::format("{}", waits.count))};
         if (waits.count != 0)

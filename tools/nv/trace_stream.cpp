@@ -21,6 +21,8 @@ constexpr std::uint32_t stamp_flag = 0x8000'0000;
 constexpr auto cpu_change = static_cast<std::uint32_t>(sched::trace::Event::cpu_change);
 constexpr std::uint32_t window_header = cpu_change | 2u << 28;
 constexpr std::size_t window_header_bytes = 12;
+constexpr std::size_t most_touched_bytes = 32u << 20; // of a MappedFile, between two releases
+constexpr std::size_t fault_bytes = 64u << 10;        // that the system maps at once where one is touched
 
 std::uint32_t load(std::span<std::byte const> bytes, std::size_t offset)
 {
@@ -65,7 +67,14 @@ MappedFile::~MappedFile()
         ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
-TraceStream::TraceStream(std::span<std::byte const> bytes) : bytes_{bytes}
+void MappedFile::release() const
+{
+    // As above; nothing but time is lost if the system refuses.
+    if (!bytes_.empty())
+        ::madvise(const_cast<std::byte*>(bytes_.data()), bytes_.size(), MADV_DONTNEED);
+}
+
+TraceStream::TraceStream(std::span<std::byte const> bytes, MappedFile const* file) : bytes_{bytes}, file_{file}
 {
     if (!is_window(0)) {
         report(0, bytes.empty() ? "the file is empty"
@@ -77,15 +86,29 @@ TraceStream::TraceStream(std::span<std::byte const> bytes) : bytes_{bytes}
     std::size_t at{0};
     while (std::optional<Window> const window = window_at(at, true)) {
         ++windows_;
-        Cursor& cursor = cursors_[window->pcpu];
-        if (!cursor.window) {
-            cursor.window = window;
-            cursor.at = window->begin;
-        }
+        cursors_[window->pcpu].last_head = window->head;
         at = window->end;
+        touch(std::min(fault_bytes, window->end - window->head));
     }
     for (auto& [pcpu, cursor] : cursors_)
-        advance(pcpu, cursor);
+        if (advance(cursor))
+            others_.push_back(&cursor);
+    std::ranges::make_heap(others_, is_later);
+    if (others_.empty())
+        return;
+    std::ranges::pop_heap(others_, is_later);
+    first_ = others_.back();
+    others_.pop_back();
+}
+
+void TraceStream::touch(std::size_t bytes)
+{
+    touched_ += bytes;
+    if (touched_ < most_touched_bytes)
+        return;
+    touched_ = 0;
+    if (file_ != nullptr)
+        file_->release();
 }
 
 void TraceStream::report(std::uint64_t offset, std::string what)
@@ -123,27 +146,35 @@ std::optional<TraceStream::Window> TraceStream::window_at(std::size_t at, bool a
     return window;
 }
 
-// Finding them anew for each pCPU costs a look at every window and spares a table that grows with the file.
-std::optional<TraceStream::Window> TraceStream::next_window_of(std::uint32_t pcpu, std::size_t at)
+// Goes to the cursor's next window; those of other pCPUs that are met on the way are kept for them.
+bool TraceStream::next_window(Cursor& cursor)
 {
-    std::optional<Window> window = window_at(at, false);
-    while (window && window->pcpu != pcpu)
-        window = window_at(window->end, false);
-    return window;
+    if (cursor.window && cursor.window->head == cursor.last_head)
+        return false;
+    while (cursor.ahead.empty()) {
+        Window const found = *window_at(searched_, false); // There is one: last_head is not reached.
+        cursors_.find(found.pcpu)->second.ahead.push_back(found);
+        searched_ = found.end;
+        touch(std::min(fault_bytes, found.end - found.head));
+    }
+    cursor.window = cursor.ahead.front();
+    cursor.ahead.pop_front();
+    cursor.at = cursor.window->begin;
+    return true;
 }
 
-// The record at the cursor, or nothing if there is none that fits: then the rest of the window is passed over.
-std::optional<Record> TraceStream::decode(Cursor& cursor)
+// Reads the record at the cursor; false if there is none that fits: then the rest of the window is passed over.
+bool TraceStream::decode(Cursor& cursor)
 {
     Window const& window = *cursor.window;
     std::size_t const left = window.end - cursor.at;
     std::uint32_t const header = left < 4 ? 0 : load(bytes_, cursor.at);
-    Record record{.pcpu = window.pcpu,
-                  .event = header & event_bits,
-                  .stamp = cursor.stamp,
-                  .has_stamp = (header & stamp_flag) != 0,
-                  .word_count = static_cast<std::uint8_t>((header >> 28) & 7),
-                  .offset = cursor.at};
+    Record& record = cursor.record;
+    record.pcpu = window.pcpu;
+    record.event = header & event_bits;
+    record.has_stamp = (header & stamp_flag) != 0;
+    record.word_count = static_cast<std::uint8_t>((header >> 28) & 7);
+    record.offset = cursor.at;
     std::size_t const size = 4 + (record.has_stamp ? 8u : 0u) + 4u * record.word_count;
     bool const is_nested = left >= 4 && record.event == cpu_change;
     if (size > left || is_nested) {
@@ -156,52 +187,62 @@ std::optional<Record> TraceStream::decode(Cursor& cursor)
                                           "left out",
                                           size, left, window.pcpu));
         cursor.at = window.end;
-        return std::nullopt;
+        return false;
     }
     std::size_t at = cursor.at + 4;
     if (record.has_stamp) {
-        record.stamp = load(bytes_, at) | static_cast<std::uint64_t>(load(bytes_, at + 4)) << 32;
+        cursor.stamp = load(bytes_, at) | static_cast<std::uint64_t>(load(bytes_, at + 4)) << 32;
         at += 8;
     }
+    record.stamp = cursor.stamp;
     for (std::size_t i = 0; i < record.word_count; ++i)
         record.word_store[i] = load(bytes_, at + 4 * i);
+    std::fill(record.word_store.begin() + record.word_count, record.word_store.end(), 0u);
     cursor.at += size;
-    cursor.stamp = record.stamp;
-    return record;
+    touch(size);
+    return true;
 }
 
-void TraceStream::advance(std::uint32_t pcpu, Cursor& cursor)
+bool TraceStream::advance(Cursor& cursor)
 {
-    cursor.record.reset();
-    while (cursor.window && !cursor.record) {
-        if (cursor.at < cursor.window->end) {
-            cursor.record = decode(cursor);
-            continue;
+    for (;;) {
+        if (cursor.window && cursor.at < cursor.window->end) {
+            if (decode(cursor))
+                return true;
+        } else if (!next_window(cursor)) {
+            return false;
         }
-        cursor.window = next_window_of(pcpu, cursor.window->end);
-        cursor.at = cursor.window ? cursor.window->begin : 0;
     }
+}
+
+bool TraceStream::is_later(Cursor const* one, Cursor const* other)
+{
+    return one->record.stamp != other->record.stamp ? one->record.stamp > other->record.stamp
+                                                    : one->record.offset > other->record.offset;
 }
 
 std::optional<Record> TraceStream::next()
 {
-    Cursor* first{nullptr};
-    std::uint32_t first_pcpu{0};
-    for (auto& [pcpu, cursor] : cursors_) {
-        if (!cursor.record)
-            continue;
-        bool const earlier =
-            first == nullptr || cursor.record->stamp < first->record->stamp ||
-            (cursor.record->stamp == first->record->stamp && cursor.record->offset < first->record->offset);
-        if (!earlier)
-            continue;
-        first = &cursor;
-        first_pcpu = pcpu;
-    }
-    if (first == nullptr)
+    if (first_ == nullptr)
         return std::nullopt;
-    std::optional<Record> const record = first->record;
-    advance(first_pcpu, *first);
+    std::optional<Record> record{first_->record};
+    bool const has_more = advance(*first_);
+    // Records come in bursts of one pCPU: mostly the heap stays as it is.
+    if (has_more && (others_.empty() || !is_later(first_, others_.front())))
+        return record;
+    if (others_.empty()) {
+        first_ = nullptr;
+        return record;
+    }
+    std::ranges::pop_heap(others_, is_later);
+    Cursor* const next = others_.back();
+    if (has_more) {
+        others_.back() = first_;
+        std::ranges::push_heap(others_, is_later);
+    } else {
+        others_.pop_back();
+    }
+    first_ = next;
     return record;
 }
 

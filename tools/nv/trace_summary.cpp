@@ -6,7 +6,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <numeric>
 
 namespace hv::nv {
 
@@ -19,23 +18,6 @@ constexpr std::uint64_t long_gaps_in_second = 1000; // longer than 1 ms
 std::size_t index_of(sched::trace::RunStateCode state) { return static_cast<std::size_t>(state); }
 
 } // namespace
-
-Waits Waits::of(std::vector<std::uint64_t> samples)
-{
-    if (samples.empty())
-        return {};
-    std::sort(samples.begin(), samples.end());
-    std::size_t const count = samples.size();
-    auto const at = [&](std::size_t percent) { return samples[std::min(count * percent / 100, count - 1)]; };
-    std::uint64_t const sum = std::accumulate(samples.begin(), samples.end(), std::uint64_t{0});
-    return {.count = count,
-            .mean = static_cast<double>(sum) / static_cast<double>(count),
-            .p50 = at(50),
-            .p90 = at(90),
-            .p95 = at(95),
-            .p99 = at(99),
-            .max = samples.back()};
-}
 
 Summariser::Summariser(TraceFacts facts, std::uint64_t hz, std::span<std::uint32_t const> pcpus)
     : facts_{std::move(facts)}
@@ -124,6 +106,20 @@ void Summariser::close(Vcpu& vcpu)
         *vcpu.figures.home += span;
 }
 
+void Summariser::add_wait(Vcpu& vcpu)
+{
+    (vcpu.woken ? vcpu.figures.wakes : vcpu.figures.preempts).add(now_ - vcpu.since);
+    if (++waits_ < most_exact)
+        return;
+    vcpu.figures.wakes.pack();
+    vcpu.figures.preempts.pack();
+    if (waits_ == most_exact)
+        for (auto& [packed, other] : vcpus_) {
+            other.figures.wakes.pack();
+            other.figures.preempts.pack();
+        }
+}
+
 void Summariser::start(Vcpu& vcpu, std::uint32_t pcpu)
 {
     if (vcpu.last_start && *vcpu.last_start != pcpu) {
@@ -144,7 +140,7 @@ void Summariser::change(std::uint32_t packed, State from, State to, std::uint32_
     if (vcpu.seen) {
         close(vcpu);
         if (vcpu.state == State::runnable && to == State::running && !is_idle_vcpu)
-            (vcpu.woken ? vcpu.figures.wakes : vcpu.figures.preempts).push_back(now_ - vcpu.since);
+            add_wait(vcpu);
         if (vcpu.state == State::runnable && !is_idle_vcpu)
             std::erase(waiting_, &vcpu);
     }

@@ -3,13 +3,15 @@
 // states follow from what was seen, records may be lost. docs/traces.md, "Figures", has the definitions and says what
 // differs.
 //
-// Times are ticks of the trace's clock. Memory: the samples of waits, and nothing else that grows with the trace.
+// Times are ticks of the trace's clock. Memory: that of the vCPUs seen; waits are kept one by one up to most_exact, of
+// all vCPUs together, and packed from then on (trace_waits.hpp).
 // One Summariser, one thread. Host only. Floor: tools.
 #pragma once
 
 #include "arch/generic/mask.hpp"
 #include "sched/trace/events.hpp"
 #include "tools/nv/trace_facts.hpp"
+#include "tools/nv/trace_waits.hpp"
 #include "tools/nv/xentrace.hpp"
 
 #include <array>
@@ -23,21 +25,12 @@
 
 namespace hv::nv {
 
-// Percentile p of n sorted samples: element floor(p/100 * n), the last at most. All zero without samples.
-struct Waits {
-    std::uint64_t count{0};
-    double mean{0};
-    std::uint64_t p50{0}, p90{0}, p95{0}, p99{0}, max{0};
-
-    [[nodiscard]] static Waits of(std::vector<std::uint64_t> samples);
-};
-
 struct VcpuFigures {
     std::uint16_t domain{0}, vcpu{0};
     std::array<std::uint64_t, 4> in_state{}; // by RunStateCode; their sum is the time since it was first seen
     std::optional<std::uint64_t> home;       // run time at home; nothing if no home is known
     std::uint64_t migrations{0}, cross_node{0};
-    std::vector<std::uint64_t> wakes, preempts; // samples of the waits after either
+    WaitSamples wakes, preempts; // the waits after either
 
     [[nodiscard]] std::uint64_t run() const { return in_state[0]; }
 };
@@ -75,6 +68,7 @@ struct TraceFigures {
 class Summariser {
 public:
     static constexpr std::size_t most_worst_gaps = 10;
+    static constexpr std::size_t most_exact = std::size_t{2} << 20;
 
     // `pcpus`: those of the trace. Throws (bad_input) if the facts know of nodes, but not of these pCPUs'.
     Summariser(TraceFacts facts, std::uint64_t hz, std::span<std::uint32_t const> pcpus);
@@ -105,6 +99,7 @@ private:
     void change(std::uint32_t packed, State from, State to, std::uint32_t pcpu);
     void continued(std::uint32_t packed, std::uint32_t pcpu);
     void close(Vcpu& vcpu);
+    void add_wait(Vcpu& vcpu);
     void start(Vcpu& vcpu, std::uint32_t pcpu);
     void update_idle(bool is_idle_vcpu, std::uint32_t pcpu);
     void update_gap(Vcpu& vcpu);
@@ -116,6 +111,7 @@ private:
     std::vector<Vcpu*> waiting_;
     CpuMask idle_;
     std::uint64_t now_{0};
+    std::size_t waits_{0}; // that are over
     bool started_{false};
     TraceFigures figures_;
 };

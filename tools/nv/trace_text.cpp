@@ -114,7 +114,7 @@ private:
         }
     }
 
-    void wait_row(std::string_view label, std::vector<std::uint64_t> samples)
+    void wait_row(std::string_view label, WaitSamples samples)
     {
         Waits const waits = Waits::of(std::move(samples));
         if (waits.count != 0)
@@ -122,16 +122,16 @@ private:
                 us(waits.mean), us(waits.p50), us(waits.p90), us(waits.p95), us(waits.p99), us(waits.max));
     }
 
-    void waits(std::string_view title, std::vector<std::uint64_t> VcpuFigures::* samples)
+    void waits(std::string_view title, WaitSamples VcpuFigures::* samples)
     {
         put("\n{:<16}{:>9}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}\n", title, "n", "mean us", "p50", "p90", "p95", "p99",
             "max");
         for (auto at = figures_.vcpus.begin(); at != figures_.vcpus.end();) {
-            std::vector<std::uint64_t> whole;
+            WaitSamples whole;
             std::uint16_t const domain = at->domain;
             for (; at != figures_.vcpus.end() && at->domain == domain; ++at) {
                 wait_row(fmt::format("d{}v{}", at->domain, at->vcpu), (*at).*samples);
-                whole.insert(whole.end(), ((*at).*samples).begin(), ((*at).*samples).end());
+                whole.add((*at).*samples);
             }
             wait_row("  " + domain_label(domain), std::move(whole));
         }
