@@ -1,6 +1,7 @@
 // The boot pCPU's interrupt controller, and the rates of the TSC and of the APIC timer.
 #include "arch/x86_64/apic.hpp"
 #include "arch/x86_64/calibrate.hpp"
+#include "arch/x86_64/chopper.hpp"
 #include "arch/x86_64/clock.hpp"
 #include "arch/x86_64/console.hpp"
 #include "boot/acpi/hpet.hpp"
@@ -43,6 +44,22 @@ arch::Reference find_reference(Kernel const& k)
     refuse("clock: neither HPET nor PM timer to measure the TSC with; give its rate: khz=N");
 }
 
+void start_chopper(Kernel const& k)
+{
+    acpi::Tables const tables{acpi::load_tables(physical_memory(), k.info.rsdp)};
+    if (!tables.hpet)
+        refuse_because(tables.hpet.error());
+    if (tables.hpet->empty())
+        refuse("option chop={}: the machine has no HPET to chop with; leave it out", k.options.chop_ns);
+    Result<PhysAddr, ParseError> const address{acpi::hpet_address(*tables.hpet)};
+    if (!address)
+        refuse_because(address.error());
+    Duration const period{Duration::from_ns(k.options.chop_ns)};
+    if (Status<arch::ChopperError> const started{arch::start_chopper(*address, period)}; !started)
+        refuse("option chop={}: {}; leave it out", k.options.chop_ns, arch::text_of(started.error()));
+    arch::log("chopper: turns end every {} ns", k.options.chop_ns);
+}
+
 } // namespace
 
 void start_apic_and_clock(Kernel& k)
@@ -60,6 +77,8 @@ void start_apic_and_clock(Kernel& k)
         source = reference.kind == arch::ReferenceKind::hpet ? "measured with the HPET" : "measured with the PM timer";
     }
     arch::log("clock: TSC {} kHz, {}; APIC timer {} kHz", arch::clock_khz(), source, arch::apic_timer_khz());
+    if (k.options.chop_ns != 0) // Last: measuring uses the HPET, too.
+        start_chopper(k);
 }
 
 } // namespace hv::boot

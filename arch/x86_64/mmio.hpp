@@ -26,5 +26,9 @@ inline void mmio_write32(std::uint64_t address, std::uint32_t value)
 {
     *reinterpret_cast<std::uint32_t volatile*>(address) = value;
 }
+inline void mmio_write64(std::uint64_t address, std::uint64_t value)
+{
+    *reinterpret_cast<std::uint64_t volatile*>(address) = value;
+}
 
 } // namespace hv::arch

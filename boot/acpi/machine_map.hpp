@@ -70,10 +70,10 @@ struct MachineMap {
     FixedVector<MapPcpu, max_pcpus> pcpus; // by CpuId, in the order of the MADT
     CpuId boot_pcpu;
     PhysAddr local_apic;
-    MemoryRanges memory;                                     // sorted by base, disjoint, whole pages
-    std::uint32_t node_count{0};                             // 1 to max_nodes
-    FixedVector<std::uint32_t, max_nodes> pxm;               // by NodeId, ascending; {0} if there is no SRAT
-    std::array<Distance, max_nodes * max_nodes> distances{}; // row-major [from][to], node_count to a row
+    MemoryRanges memory;                                          // sorted by base, disjoint, whole pages
+    std::uint32_t node_count{0};                                  // 1 to max_nodes
+    FixedVector<std::uint32_t, max_nodes> pxm;                    // by NodeId, ascending; {0} if there is no SRAT
+    std::array<Distance, max_nodes * max_nodes> distances{};      // row-major [from][to], node_count to a row
     std::array<Performance, max_nodes * max_nodes> performance{}; // like distances
     FixedVector<SratMemory, max_srat_blocks> srat_memory; // as SRAT has it, hot-pluggable ranges too; empty on fallback
 

@@ -82,7 +82,25 @@ bool set_maxcpus(Options& options, std::string_view value)
     return true;
 }
 
-constexpr std::array<OptionSpec, 7> table{{
+bool set_chop(Options& options, std::string_view value)
+{
+    std::optional<std::uint32_t> const ns{value == "off" ? std::optional<std::uint32_t>{0} : number(value)};
+    if (!ns || (*ns != 0 && (*ns < 100 || *ns > 1'000'000'000)))
+        return false;
+    options.chop_ns = *ns;
+    return true;
+}
+
+bool set_watchdog(Options& options, std::string_view value)
+{
+    std::optional<std::uint32_t> const ms{value == "off" ? std::optional<std::uint32_t>{0} : number(value)};
+    if (!ms || (*ms != 0 && (*ms < 10 || *ms > 60'000)))
+        return false;
+    options.watchdog_ms = *ms;
+    return true;
+}
+
+constexpr std::array<OptionSpec, 9> table{{
     {"sched", Value::required, "sched=NAME", "the name of a policy", "scheduling policy (default: the scenario's)",
      set_sched},
     {"selftest", Value::optional, "selftest[=PATTERN]", "selftest or selftest=PATTERN",
@@ -94,6 +112,10 @@ constexpr std::array<OptionSpec, 7> table{{
     {"numa", Value::required, "numa=on|off", "on or off", "believe the firmware's NUMA tables (default on)", set_numa},
     {"quiet", Value::none, "quiet", "quiet, without a value", "log less", set_quiet},
     {"maxcpus", Value::required, "maxcpus=N", "1 to 255", "bring up at most N pCPUs (default 255)", set_maxcpus},
+    {"chop", Value::required, "chop=NS", "off, 0 or 100 to 1000000000",
+     "seed of interleavings: end pCPUs' turns every NS ns (default off)", set_chop},
+    {"watchdog", Value::required, "watchdog=MS", "off, 0 or 10 to 60000",
+     "report a pCPU with interrupts off for MS ms (default 5000)", set_watchdog},
 }};
 
 // One option as it stands in the line.

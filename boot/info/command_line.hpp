@@ -24,6 +24,8 @@ struct Options {
     bool numa{true};                   // believe SRAT and SLIT
     bool quiet{false};                 // log less
     std::uint16_t maxcpus{most_pcpus}; // bring up at most so many pCPUs
+    std::uint32_t chop_ns{0};          // under an instruction counter: switch pCPUs so often; 0: when they wait
+    std::uint32_t watchdog_ms{5'000};  // a pCPU with interrupts off for that long is stuck; 0: nobody looks
 };
 
 struct OptionError {

@@ -1,4 +1,5 @@
 // Timers over the real hardware: order, deadlines, other pCPUs.
+#include "arch/x86_64/chopper.hpp"
 #include "arch/x86_64/features.hpp"
 #include "boot/selftest.hpp"
 #include "tests/kernel/support.hpp"
@@ -127,6 +128,7 @@ HV_SELFTEST(timers_longer_than_the_hardware_counts_are_not_early)
     log.expected_on = arch::this_cpu();
     arch::UpCalls const calls{.self = &log, .timer = record};
     UpCallsScope const scope{calls};
+    arch::ChopperPause const pause;
     log.deadlines[2] = arch::clock_now() + Duration::from_ms(10'000);
     arch::timer_arm(arch::this_cpu(), TimerId{2}, log.deadlines[2]);
     while (log.count.load() == 0 && arch::clock_now() < log.deadlines[2] + Duration::from_ms(10))

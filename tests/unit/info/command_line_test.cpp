@@ -34,13 +34,15 @@ TEST(CommandLine, AnEmptyLineGivesTheDefaults)
         EXPECT_TRUE(options->numa);
         EXPECT_FALSE(options->quiet);
         EXPECT_EQ(options->maxcpus, 255u);
+        EXPECT_EQ(options->chop_ns, 0u);
+        EXPECT_EQ(options->watchdog_ms, 5000u);
     }
 }
 
 TEST(CommandLine, EveryOptionArrives)
 {
-    Result<Options, OptionError> const options{
-        parse_options(" sched=numacredit selftest=Timer  khz=1000000\ttrace=64 numa=off quiet maxcpus=16 ")};
+    Result<Options, OptionError> const options{parse_options(
+        " sched=numacredit selftest=Timer  khz=1000000\ttrace=64 numa=off quiet maxcpus=16 chop=7001 watchdog=100 ")};
     ASSERT_TRUE(options);
     EXPECT_EQ(options->sched, "numacredit");
     EXPECT_TRUE(options->selftest);
@@ -50,6 +52,8 @@ TEST(CommandLine, EveryOptionArrives)
     EXPECT_FALSE(options->numa);
     EXPECT_TRUE(options->quiet);
     EXPECT_EQ(options->maxcpus, 16u);
+    EXPECT_EQ(options->chop_ns, 7001u);
+    EXPECT_EQ(options->watchdog_ms, 100u);
 }
 
 TEST(CommandLine, SelftestWithoutAPatternMeansAll)
@@ -79,6 +83,12 @@ TEST(CommandLine, LimitsOfNumbersAreInclusive)
     EXPECT_EQ(parse_options("trace=off")->trace_kib, 0u);
     EXPECT_EQ(parse_options("maxcpus=1")->maxcpus, 1u);
     EXPECT_EQ(parse_options("maxcpus=255")->maxcpus, 255u);
+    EXPECT_EQ(parse_options("chop=100")->chop_ns, 100u);
+    EXPECT_EQ(parse_options("chop=1000000000")->chop_ns, 1'000'000'000u);
+    EXPECT_EQ(parse_options("chop=off")->chop_ns, 0u);
+    EXPECT_EQ(parse_options("watchdog=10")->watchdog_ms, 10u);
+    EXPECT_EQ(parse_options("watchdog=60000")->watchdog_ms, 60'000u);
+    EXPECT_EQ(parse_options("watchdog=off")->watchdog_ms, 0u);
 }
 
 TEST(CommandLine, ValuesOutOfRangeAreRefusedWithWhatIsAllowed)
@@ -89,6 +99,10 @@ TEST(CommandLine, ValuesOutOfRangeAreRefusedWithWhatIsAllowed)
         EXPECT_NE(message(line).find("allowed: off, 0 or a power of two from 4 to 65536"), std::string::npos) << line;
     for (std::string_view const line : {"maxcpus=0", "maxcpus=256", "maxcpus=65537", "maxcpus=x"})
         EXPECT_NE(message(line).find("allowed: 1 to 255"), std::string::npos) << line;
+    for (std::string_view const line : {"chop=99", "chop=1000000001", "chop=7us"})
+        EXPECT_NE(message(line).find("allowed: off, 0 or 100 to 1000000000"), std::string::npos) << line;
+    for (std::string_view const line : {"watchdog=9", "watchdog=60001", "watchdog=on"})
+        EXPECT_NE(message(line).find("allowed: off, 0 or 10 to 60000"), std::string::npos) << line;
     for (std::string_view const line : {"numa=yes", "numa=ON", "numa=offf"})
         EXPECT_NE(message(line).find("allowed: on or off"), std::string::npos) << line;
 }
@@ -97,7 +111,7 @@ TEST(CommandLine, ErrorsNameTheOptionItsColumnAndTheRemedy)
 {
     EXPECT_EQ(message("quiet  shed=credit"),
               "command line, column 8: 'shed=credit' is not an option; allowed: sched=NAME selftest[=PATTERN] khz=N "
-              "trace=KIB numa=on|off quiet maxcpus=N");
+              "trace=KIB numa=on|off quiet maxcpus=N chop=NS watchdog=MS");
     EXPECT_EQ(message("khz=5000 quiet khz=6000"),
               "command line, column 16: 'khz=6000' is given twice; allowed: 0 (calibrate) or 1000 to 100000000");
     EXPECT_EQ(message("sched"), "command line, column 1: 'sched' needs a value; allowed: the name of a policy");
@@ -124,9 +138,9 @@ TEST(CommandLine, HelpHasOneLineForEachOptionThatErrorsOffer)
     print_option_help(sink);
     EXPECT_FALSE(sink.truncated());
     std::string const help{sink.text()};
-    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 7);
-    for (std::string_view const usage :
-         {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "numa=on|off", "quiet", "maxcpus=N"})
+    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 9);
+    for (std::string_view const usage : {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "numa=on|off",
+                                         "quiet", "maxcpus=N", "chop=NS", "watchdog=MS"})
         EXPECT_NE(help.find("  " + std::string{usage} + " "), std::string::npos) << usage;
 }
 

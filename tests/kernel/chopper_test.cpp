@@ -1,0 +1,36 @@
+// The chopper (option chop=): that the turns of pCPUs really end where they would not end by themselves.
+#include "arch/x86_64/call.hpp"
+#include "arch/x86_64/features.hpp"
+#include "boot/selftest.hpp"
+#include "tests/kernel/support.hpp"
+
+namespace hv::test {
+namespace {
+
+constexpr unsigned rounds = 20'000;
+
+// Without a lock, on purpose.
+void count_up(void* argument)
+{
+    auto* const counter = static_cast<unsigned volatile*>(argument);
+    for (unsigned i = 0; i < rounds; ++i)
+        *counter = *counter + 1;
+}
+
+} // namespace
+
+HV_SELFTEST(chopper_shows_a_race_that_the_instruction_counter_hides)
+{
+    if (arch::pcpu_count() == 1)
+        HV_SKIP("takes two pCPUs");
+    if (boot::kernel().options.khz != 1'000'000 || !arch::is_qemu_tcg())
+        HV_SKIP("only where QEMU counts instructions do pCPUs take turns");
+    if (boot::kernel().options.chop_ns > 100'000)
+        HV_SKIP("turns are longer than the race");
+    unsigned volatile counter{0};
+    arch::call_on_all(count_up, const_cast<unsigned*>(&counter));
+    bool const lost = counter < arch::pcpu_count() * rounds;
+    HV_CHECK(lost == (boot::kernel().options.chop_ns != 0));
+}
+
+} // namespace hv::test
