@@ -16,6 +16,8 @@ say         = $(if $(V),,@printf '  %-8s %s\n' '$(1)' '$(2)')
 POLICY_DIR ?=
 CXX        := g++
 CLANGXX    := clang++
+HOST_OPT   ?= -O2
+CLANG_OPT  ?= -O0
 
 WARN := -Wall -Wextra -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast -Wcast-align -Wnon-virtual-dtor \
         -Woverloaded-virtual -Wzero-as-null-pointer-constant -Werror
@@ -69,7 +71,7 @@ $(O)/kernel-debug/%.S.o: %.S
 $(O)/host/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(HOST_FLAGS) -O2 -c $< -o $@
+	$(Q)$(CXX) $(HOST_FLAGS) $(HOST_OPT) -c $< -o $@
 # bench: to count instructions, without any assertion.
 $(O)/bench/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -91,7 +93,7 @@ $(O)/tsan/%.cpp.o: %.cpp
 $(O)/clang/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CLANG,$@)
-	$(Q)$(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread -O0 -c $< -o $@
+	$(Q)$(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread $(CLANG_OPT) -c $< -o $@
 # fuzz: for libFuzzer.
 $(O)/fuzz/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -150,7 +152,7 @@ $(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp 
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test soak fuzz kernel check bench-micro clean
+.PHONY: help run test soak same-bytes fuzz kernel check bench-micro clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -160,6 +162,7 @@ help:
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads
+#: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
@@ -169,8 +172,8 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter fuzz,$(MAKECMDGOALS)),$(filter test soak,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
-needs := $(firstword $(needs:soak=test))
+needs := $(or $(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
+needs := $(firstword $(patsubst same-bytes,test,$(needs:soak=test)))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
 $(error packages are missing, see above)
@@ -188,6 +191,10 @@ test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-p
 
 soak: $(O)/stress-tsan
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*'
+
+same-bytes: $(O)/nv $(O)/nv-clang
+	@$(MAKE) O=$(O)/other HOST_OPT=-O0 CLANG_OPT=-O2 $(O)/other/nv $(O)/other/nv-clang
+	@scripts/run-tests -k "same bytes from" --other $(O)/other $(O)
 
 fuzz: $(O)/fuzz-targets
 	@scripts/fuzz --seconds $(or $(FUZZ_SECONDS),60) $<
