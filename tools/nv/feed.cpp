@@ -1,5 +1,9 @@
 #include "tools/nv/feed.hpp"
 
+#include "tools/nv/metrics_json.hpp"
+
+#include <algorithm>
+
 namespace hv::nv {
 
 namespace {
@@ -52,21 +56,55 @@ void Feed::guest_event(Instant when, std::uint32_t number, std::span<std::uint32
     collector_.job_done(when, *index, response < 0 ? std::nullopt : std::optional{Duration::from_ns(response)});
 }
 
-Measured measure(Scenario const& scenario, Trace& trace, std::uint64_t start)
+RunMeter::RunMeter(RecordedRun const& run)
+    : run_{run}, collector_{run.scenario,
+                            run.source == RecordedRun::Source::kernel ? kernel_conservation_grain : Duration{}},
+      feed_{collector_}, time_{run.start}
 {
-    Collector collector{scenario, kernel_conservation_grain};
-    Feed feed{collector};
-    Measured result;
-    while (std::optional<Record> const record = trace.next()) {
-        ++result.records;
-        // Negative before the start, when vCPUs are being made: that gives states, but no figures.
-        auto const since = static_cast<std::int64_t>(record->stamp - start);
-        feed.event(Instant::at_ns(since), static_cast<std::uint16_t>(record->pcpu), record->event, record->words());
-    }
-    result.metrics = collector.finish();
-    result.lost = feed.lost();
-    result.strangers = feed.strangers();
-    return result;
+}
+
+// Negative before the start, when vCPUs are being made: that gives states, but no figures.
+Instant RunMeter::time_of(std::uint64_t stamp)
+{
+    bool const stands = run_.source == RecordedRun::Source::simulator && stamp == stamp_ + 1;
+    stamp_ = stamp;
+    time_ = stands ? time_ : stamp;
+    return Instant::at_ns(static_cast<std::int64_t>(time_ - run_.start));
+}
+
+void RunMeter::record(Record const& record)
+{
+    ++records_;
+    Instant const when{time_of(record.stamp)};
+    if (record.stamp <= run_.last)
+        feed_.event(when, static_cast<std::uint16_t>(record.pcpu), record.event, record.words());
+}
+
+Measured RunMeter::finish()
+{
+    return {.metrics = collector_.finish(),
+            .records = records_,
+            .lost = std::max(feed_.lost(), run_.lost_records),
+            .strangers = feed_.strangers()};
+}
+
+Measured measure(RecordedRun const& run, TraceStream& trace)
+{
+    RunMeter meter{run};
+    while (std::optional<Record> const record = trace.next())
+        meter.record(*record);
+    return meter.finish();
+}
+
+std::string run_json(RecordedRun const& run, Measured const& measured)
+{
+    return metrics_json(measured.metrics,
+                        {.scenario = run.scenario.name,
+                         .policy = run.scenario.policy,
+                         .seed = run.scenario.seed,
+                         .source = run.source == RecordedRun::Source::kernel ? "kernel" : "simulator",
+                         .lost_records = measured.lost,
+                         .events = run.events});
 }
 
 } // namespace hv::nv

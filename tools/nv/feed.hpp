@@ -1,12 +1,15 @@
 // From trace events to the Collector: which records are scheduling decisions, and of which vCPU. The simulator feeds
-// the same events as they happen; for files there is measure(). Host only. Floor: tools.
+// the same events as they happen; for traces there is a RunMeter. Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/metrics.hpp"
+#include "tools/nv/trace_facts.hpp"
+#include "tools/nv/trace_stream.hpp"
 #include "tools/nv/xentrace.hpp"
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 namespace hv::nv {
 
@@ -36,7 +39,30 @@ struct Measured {
     std::uint64_t strangers{0};
 };
 
-// The figures of a whole trace. `start`: the stamp at which the scenario's time is zero.
-[[nodiscard]] Measured measure(Scenario const& scenario, Trace& trace, std::uint64_t start);
+// The figures of a run out of its trace. The simulator's time stands still within an event, while the stamps of its
+// records go on by one: there a record stamped one after the one before counts as of the same time, so that these are
+// the very figures that the simulator computed as it went.
+class RunMeter {
+public:
+    // The scenario must outlive the meter.
+    explicit RunMeter(RecordedRun const& run);
+
+    // In the order of stamps.
+    void record(Record const& record);
+    [[nodiscard]] Measured finish();
+
+private:
+    [[nodiscard]] Instant time_of(std::uint64_t stamp);
+
+    RecordedRun const& run_;
+    Collector collector_;
+    Feed feed_;
+    std::uint64_t records_{0}, stamp_{0}, time_{0};
+};
+
+// Of a whole trace.
+[[nodiscard]] Measured measure(RecordedRun const& run, TraceStream& trace);
+// metrics.json.
+[[nodiscard]] std::string run_json(RecordedRun const& run, Measured const& measured);
 
 } // namespace hv::nv

@@ -4,11 +4,12 @@
 #include "tools/nv/files.hpp"
 #include "tools/nv/guest_ram.hpp"
 #include "tools/nv/host_channel.hpp"
-#include "tools/nv/metrics_json.hpp"
 #include "tools/nv/pack.hpp"
 #include "tools/nv/process.hpp"
 #include "tools/nv/table.hpp"
+#include "tools/nv/trace_facts.hpp"
 #include "tools/nv/trace_memory.hpp"
+#include "tools/nv/trace_stream.hpp"
 #include "tools/nv/verdict.hpp"
 
 #include <fmt/format.h>
@@ -30,6 +31,8 @@ struct Job {
     Scenario scenario;
     fs::path folder;
 };
+
+constexpr char const* trace_file = "trace.xentrace";
 
 struct Outcome {
     ExitCode code{ExitCode::good};
@@ -85,8 +88,8 @@ void prepare_folder(Job const& job, RunOptions const& options)
 {
     std::error_code error;
     fs::create_directories(job.folder, error);
-    for (char const* const name : {kernel_link, turns_link, image_file, host_channel_file, "trace.xentrace",
-                                   "metrics.json", "console.txt", "command.txt"})
+    for (char const* const name : {kernel_link, turns_link, image_file, host_channel_file, trace_file,
+                                   "trace.facts.json", "metrics.json", "console.txt", "command.txt"})
         fs::remove(job.folder / name, error);
     fs::create_symlink(fs::absolute(options.kernel), job.folder / kernel_link, error);
     if (!error && options.qemu.take_turns)
@@ -148,18 +151,19 @@ void collect(Job const& job, GuestRam const& ram, Outcome& outcome)
         return;
     Drained drained = drain(GuestMemory{ram.files()}, *channel.trace_directory);
     std::vector<std::byte> const file = write_xentrace(std::move(drained.streams));
-    fs::path const trace_file = job.folder / "trace.xentrace";
-    write_bytes(trace_file, file);
+    if (std::string const why = why_no_xentrace(job.scenario); !why.empty())
+        fmt::print(stderr, "nv: {}; the figures are complete\n", why);
+    else
+        write_bytes(job.folder / trace_file, file);
     if (!channel.scenario_start)
         return;
-    Trace trace{file, trace_file.string()};
-    outcome.measured = measure(job.scenario, trace, *channel.scenario_start);
-    outcome.measured->lost = std::max(outcome.measured->lost, drained.lost);
-    outcome.json = metrics_json(outcome.measured->metrics, {.scenario = job.scenario.name,
-                                                            .policy = job.scenario.policy,
-                                                            .seed = job.scenario.seed,
-                                                            .source = "kernel",
-                                                            .lost_records = outcome.measured->lost});
+    RecordedRun const run{.scenario = job.scenario, .start = *channel.scenario_start, .lost_records = drained.lost};
+    write_text(job.folder / facts_file_of(trace_file), facts_json(run));
+    TraceStream trace{file};
+    outcome.measured = measure(run, trace);
+    if (trace.damage_count() != 0)
+        give_up(fmt::format("trace, at byte {}: {}", trace.damages()[0].offset, trace.damages()[0].what));
+    outcome.json = run_json(run, *outcome.measured);
     write_text(job.folder / "metrics.json", outcome.json);
     if (outcome.measured->lost != 0)
         complain(name, fmt::format("the trace lost {} records, so figures are incomplete; raise trace.ring_kib",

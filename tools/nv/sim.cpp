@@ -3,10 +3,10 @@
 #include "boot/scenario/image.hpp"
 #include "tools/nv/feed.hpp"
 #include "tools/nv/files.hpp"
-#include "tools/nv/metrics_json.hpp"
 #include "tools/nv/pack.hpp"
 #include "tools/nv/simulation.hpp"
 #include "tools/nv/table.hpp"
+#include "tools/nv/trace_facts.hpp"
 #include "tools/nv/xentrace.hpp"
 
 #include <fmt/format.h>
@@ -73,24 +73,44 @@ std::vector<Stream> streams_of(sched::trace::Tracer const& tracer)
     std::vector<Stream> streams;
     for (std::size_t i = 0; i < tracer.rings().size(); ++i) {
         sched::trace::Ring const& ring{tracer.rings()[i]};
-        auto const bytes = ring.memory().first(ring.control()->head);
-        streams.push_back({.pcpu = static_cast<std::uint32_t>(i), .bytes = {bytes.begin(), bytes.end()}});
+        std::span<std::byte const> const memory{ring.memory()};
+        Stream& stream = streams.emplace_back(Stream{static_cast<std::uint32_t>(i), {}});
+        sched::trace::RingControl const& control{*ring.control()};
+        stream.bytes.reserve(control.head - control.tail);
+        for (std::uint64_t at = control.tail; at < control.head;) {
+            std::uint64_t const offset{at % memory.size()};
+            auto const piece = memory.subspan(offset, std::min(control.head - at, memory.size() - offset));
+            stream.bytes.insert(stream.bytes.end(), piece.begin(), piece.end());
+            at += piece.size();
+        }
     }
     return streams;
+}
+
+std::uint64_t lost_in(sched::trace::Tracer const& tracer)
+{
+    std::uint64_t lost{0};
+    for (sched::trace::Ring const& ring : tracer.rings())
+        lost += ring.control()->lost_total;
+    return lost;
 }
 
 struct Outcome {
     std::string text; // for stdout
     std::string json;
-    std::vector<Stream> trace;
+    std::string note; // for stderr
+    std::optional<std::vector<Stream>> trace;
+    std::string facts;
     std::string run_name;
     std::exception_ptr error;
 };
 
 struct Simulated {
     Metrics metrics;
-    std::uint64_t events;
-    std::vector<Stream> trace;
+    std::uint64_t events{0};
+    std::optional<std::vector<Stream>> trace;
+    std::uint64_t last{0}; // stamp before those that close the trace
+    std::uint64_t lost{0};
 };
 
 Simulated run_one(Scenario const& scenario, std::string* decisions, bool traced)
@@ -101,7 +121,9 @@ Simulated run_one(Scenario const& scenario, std::string* decisions, bool traced)
     Ears ears{&feed, decisions};
     SimulationConfig config;
     config.listener = {.self = &ears, .event = hear};
-    config.trace_bytes_per_pcpu = traced ? trace_bytes : 0;
+    if (traced)
+        config.trace_bytes_per_pcpu =
+            scenario.trace_ring_kib == 0 ? trace_bytes : std::size_t{scenario.trace_ring_kib} << 10;
     if (!traced)
         config.trace_mask = decisions == nullptr ? figures_mask : decisions_mask;
     Simulation simulation{view_of(image), config};
@@ -109,8 +131,10 @@ Simulated run_one(Scenario const& scenario, std::string* decisions, bool traced)
     simulation.run_until(end);
     Simulated result{.metrics = collector.finish(), .events = simulation.machine().events_handled(), .trace = {}};
     if (traced) {
+        result.last = simulation.machine().trace_clock(CpuId{0});
         simulation.system().core().close_trace(CpuId{0}, end);
         result.trace = streams_of(simulation.system().tracer());
+        result.lost = lost_in(simulation.system().tracer());
     }
     return result;
 }
@@ -147,15 +171,25 @@ Outcome simulate_one(std::filesystem::path const& file, Overrides const& overrid
     Outcome outcome;
     try {
         Scenario const scenario{load_scenario(file, overrides)};
-        bool const traced{options.trace || options.out};
+        std::string const obstacle{options.trace || options.out ? why_no_xentrace(scenario) : ""};
+        if (options.trace && !obstacle.empty())
+            refuse(obstacle);
+        bool const traced{(options.trace || options.out) && obstacle.empty()};
         Simulated simulated{run_one(scenario, options.decisions ? &outcome.text : nullptr, traced)};
+        RecordedRun const run{.scenario = scenario,
+                           .source = RecordedRun::Source::simulator,
+                           .last = simulated.last,
+                           .lost_records = simulated.lost,
+                           .events = simulated.events};
         outcome.trace = std::move(simulated.trace);
+        outcome.facts = outcome.trace ? facts_json(run) : "";
         outcome.run_name = scenario.run_name();
-        outcome.json = metrics_json(simulated.metrics, {.scenario = scenario.name,
-                                                        .policy = scenario.policy,
-                                                        .seed = scenario.seed,
-                                                        .source = "simulator",
-                                                        .events = simulated.events});
+        outcome.json = run_json(run, {.metrics = simulated.metrics, .lost = simulated.lost});
+        if (!obstacle.empty())
+            outcome.note = obstacle + "; the figures are complete";
+        else if (simulated.lost != 0)
+            outcome.note = fmt::format("{}: the trace lost {} records; raise trace.ring_kib. The figures are complete",
+                                       outcome.run_name, simulated.lost);
         if (!options.decisions)
             outcome.text = options.json ? outcome.json : figures_text(scenario, simulated.metrics);
     } catch (...) {
@@ -201,18 +235,29 @@ private:
             if (options_.json && !options_.decisions && printed_++ > 0)
                 fmt::print(",\n");
             fmt::print("{}", outcome.text);
+            if (!outcome.note.empty())
+                fmt::print(stderr, "nv: {}\n", outcome.note);
             if (options_.trace)
-                write_bytes(*options_.trace, write_xentrace(outcome.trace));
+                write_trace(*options_.trace, outcome);
             if (options_.out) {
-                std::filesystem::create_directories(*options_.out / outcome.run_name);
-                write_text(*options_.out / outcome.run_name / "metrics.json", outcome.json);
-                write_bytes(*options_.out / outcome.run_name / "trace.xentrace", write_xentrace(outcome.trace));
+                std::filesystem::path const folder{*options_.out / outcome.run_name};
+                std::filesystem::create_directories(folder);
+                write_text(folder / "metrics.json", outcome.json);
+                write_trace(folder / "trace.xentrace", outcome);
             }
         } catch (Error const& error) {
             fmt::print(stderr, "nv: {}\n", error.what());
             code_ = code_ == ExitCode::good ? error.code() : code_;
         }
         outcome = {};
+    }
+
+    static void write_trace(std::filesystem::path const& file, Outcome const& outcome)
+    {
+        if (!outcome.trace)
+            return;
+        write_bytes(file, write_xentrace(*outcome.trace));
+        write_text(facts_file_of(file), outcome.facts);
     }
 
     SimOptions const& options_;

@@ -1,5 +1,6 @@
 #include "tools/nv/trace_command.hpp"
 
+#include "tools/nv/feed.hpp"
 #include "tools/nv/trace_check.hpp"
 #include "tools/nv/trace_dump.hpp"
 #include "tools/nv/trace_facts.hpp"
@@ -10,6 +11,7 @@
 #include <fmt/format.h>
 
 #include <cstdio>
+#include <filesystem>
 
 namespace hv::nv {
 
@@ -20,8 +22,12 @@ constexpr std::uint64_t standard_hertz = 1'000'000'000; // our own files: stamps
 TraceFacts facts_of(TraceOptions const& options)
 {
     TraceFacts facts;
+    // A run of ours leaves its facts beside the trace.
+    std::filesystem::path const beside = facts_file_of(options.file);
     if (!options.facts.empty())
         facts = load_trace_facts(options.facts);
+    else if (std::filesystem::exists(beside))
+        facts = load_trace_facts(beside);
     if (!options.nodes.empty())
         apply_nodes(facts, options.nodes);
     if (!options.homes.empty())
@@ -74,11 +80,21 @@ ExitCode trace_summary(TraceOptions const& options)
     if (pcpus.empty())
         return report_damage(stream, options.file);
     std::uint64_t const hertz = hertz_of(facts, options.file);
+    std::optional<RecordedRun> const run{facts.run};
+    std::optional<RunMeter> meter;
+    if (run)
+        meter.emplace(*run);
     Summariser summariser{std::move(facts), hertz, pcpus};
-    while (std::optional<Record> const record = stream.next())
+    while (std::optional<Record> const record = stream.next()) {
         summariser.record(*record);
+        if (meter)
+            meter->record(*record);
+    }
     TraceFigures const figures{summariser.finish(stream.windows())};
-    fmt::print("{}", options.json ? trace_json(figures, file.bytes().size()) : trace_text(figures, options.file));
+    if (options.json)
+        fmt::print("{}", trace_json(figures, file.bytes().size(), meter ? run_json(*run, meter->finish()) : ""));
+    else
+        fmt::print("{}", trace_text(figures, options.file));
     return report_damage(stream, options.file);
 }
 

@@ -19,6 +19,9 @@ namespace {
 using Ids = std::vector<std::uint16_t>;
 
 constexpr std::uint64_t most_nodes = 64;
+constexpr std::uint64_t most_vcpus = 65536; // of all domains
+constexpr std::uint64_t most_time = std::uint64_t{1} << 61; // ns; sums of two are far from an overflow
+constexpr std::size_t most_text = 64;
 constexpr std::uint64_t least_hertz = 1'000;
 constexpr std::uint64_t most_hertz = 100'000'000'000;
 
@@ -45,7 +48,9 @@ std::vector<std::string_view> split(std::string_view text, char separator)
 
 std::size_t nodes_in(TraceFacts const& facts)
 {
-    return facts.node_of.empty() ? 0 : *std::max_element(facts.node_of.begin(), facts.node_of.end()) + std::size_t{1};
+    std::size_t const seen =
+        facts.node_of.empty() ? 0 : *std::max_element(facts.node_of.begin(), facts.node_of.end()) + std::size_t{1};
+    return std::max(seen, facts.node_count);
 }
 
 TraceFacts::Place read_place(ObjectReader& object, TraceFacts const& facts)
@@ -62,27 +67,93 @@ TraceFacts::Place read_place(ObjectReader& object, TraceFacts const& facts)
     return place;
 }
 
-void read_domain(Reader const& reader, TraceFacts& facts)
+std::uint64_t number_or(ObjectReader& object, std::string_view key, std::uint64_t most, std::uint64_t standard)
+{
+    std::optional<Reader> const member = object.maybe(key);
+    return member ? member->number(0, most) : standard;
+}
+
+std::string text_or(ObjectReader& object, std::string_view key, std::string standard)
+{
+    std::optional<Reader> const member = object.maybe(key);
+    return member ? member->text(most_text, true) : standard;
+}
+
+// What only the figures of a run need of a domain; its vCPUs' affinities follow.
+Domain read_run_domain(ObjectReader& object, std::uint16_t id, TraceFacts const& facts)
+{
+    Domain domain;
+    domain.id = id;
+    auto const name = facts.names.find(id);
+    domain.name = name == facts.names.end() ? fmt::format("d{}", id) : name->second;
+    domain.group = text_or(object, "group", "guest");
+    domain.weight = static_cast<std::uint16_t>(number_or(object, "weight", 65535, 256));
+    domain.cap = static_cast<std::uint32_t>(number_or(object, "cap", 1'000'000, 0));
+    domain.vcpus.resize(number_or(object, "vcpu_count", most_vcpus, 0));
+    TraceFacts::Place const& place = facts.domains.at(id);
+    domain.hard_affinity = place.hard;
+    if (place.home)
+        domain.preferred_nodes.emplace(place.home->begin(), place.home->end());
+    return domain;
+}
+
+void read_vcpu(Reader const& reader, TraceFacts& facts, Domain& domain)
+{
+    ObjectReader object{reader};
+    Reader const index = object["index"];
+    std::pair const key{domain.id, static_cast<std::uint16_t>(index.number(0, 65535))};
+    if (facts.vcpus.contains(key))
+        index.refuse(fmt::format("vCPU {} is in the list twice", key.second));
+    facts.vcpus[key] = read_place(object, facts);
+    object.finish();
+    if (key.second < domain.vcpus.size())
+        domain.vcpus[key.second].hard_affinity = facts.vcpus[key].hard;
+}
+
+Domain read_domain(Reader const& reader, TraceFacts& facts)
 {
     ObjectReader object{reader};
     Reader const id = object["id"];
-    auto const domain = static_cast<std::uint16_t>(id.number(0, 32766));
-    if (facts.domains.contains(domain))
-        id.refuse(fmt::format("domain {} is in the list twice", domain));
+    auto const number = static_cast<std::uint16_t>(id.number(0, 32766));
+    if (facts.domains.contains(number))
+        id.refuse(fmt::format("domain {} is in the list twice", number));
     if (std::optional<Reader> const name = object.maybe("name"))
-        facts.names[domain] = name->text(64);
-    facts.domains[domain] = read_place(object, facts);
+        facts.names[number] = name->text(most_text);
+    facts.domains[number] = read_place(object, facts);
+    Domain domain{read_run_domain(object, number, facts)};
     if (std::optional<Reader> const vcpus = object.maybe("vcpus"))
-        for (Reader const& item : vcpus->list()) {
-            ObjectReader vcpu{item};
-            Reader const index = vcpu["index"];
-            std::pair const key{domain, static_cast<std::uint16_t>(index.number(0, 65535))};
-            if (facts.vcpus.contains(key))
-                index.refuse(fmt::format("vCPU {} is in the list twice", key.second));
-            facts.vcpus[key] = read_place(vcpu, facts);
-            vcpu.finish();
-        }
+        for (Reader const& item : vcpus->list())
+            read_vcpu(item, facts, domain);
     object.finish();
+    return domain;
+}
+
+// Names, times and counts; the scenario's machine and domains come from the rest of the file.
+RecordedRun read_run(Reader const& reader, TraceFacts const& facts)
+{
+    if (facts.node_of.empty())
+        reader.refuse("needs $.pcpu_nodes");
+    ObjectReader object{reader};
+    RecordedRun run;
+    run.scenario.name = object["scenario"].text(most_text);
+    run.scenario.policy = object["policy"].text(most_text);
+    run.scenario.seed = object["seed"].number(0, ~0ull);
+    Reader const source = object["source"];
+    std::string const name = source.text(most_text);
+    if (name != "kernel" && name != "simulator")
+        source.refuse("is neither \"kernel\" nor \"simulator\"");
+    run.source = name == "kernel" ? RecordedRun::Source::kernel : RecordedRun::Source::simulator;
+    run.start = object["start"].number(0, most_time);
+    run.scenario.warmup_ns = object["warmup_ns"].number(0, most_time);
+    run.scenario.duration_ns = object["duration_ns"].number(1, most_time);
+    run.last = number_or(object, "last", ~0ull, ~0ull);
+    run.lost_records = number_or(object, "lost_records", ~0ull, 0);
+    run.events = number_or(object, "events", ~0ull, 0);
+    object.finish();
+    for (std::uint16_t const node : facts.node_of)
+        run.scenario.machine.pcpus.push_back({.node = node, .socket = 0, .core = 0});
+    run.scenario.machine.node_memory_mib.resize(nodes_in(facts));
+    return run;
 }
 
 } // namespace
@@ -105,11 +176,20 @@ std::optional<Ids> TraceFacts::hard_of(std::uint16_t domain, std::uint16_t vcpu)
     return whole == domains.end() ? std::nullopt : whole->second.hard;
 }
 
+std::filesystem::path facts_file_of(std::filesystem::path const& trace)
+{
+    return std::filesystem::path{trace}.replace_extension(".facts.json");
+}
+
 TraceFacts load_trace_facts(std::filesystem::path const& file)
 {
-    std::string const name{file.string()};
-    Json const tree{parse_json(read_text(file), name)};
-    ObjectReader object{Reader{tree, name, "$"}};
+    return parse_trace_facts(read_text(file), file.string());
+}
+
+TraceFacts parse_trace_facts(std::string_view text, std::string_view file)
+{
+    Json const tree{parse_json(text, file)};
+    ObjectReader object{Reader{tree, file, "$"}};
     TraceFacts facts;
     if (std::optional<Reader> const clock = object.maybe("clock_hz"))
         facts.clock_hz = clock->number(least_hertz, most_hertz);
@@ -119,9 +199,19 @@ TraceFacts load_trace_facts(std::filesystem::path const& file)
         if (facts.node_of.empty() || facts.node_of.size() > TraceStream::most_pcpus)
             nodes->refuse(fmt::format("{} pCPUs, allowed is 1 to {}", facts.node_of.size(), TraceStream::most_pcpus));
     }
+    facts.node_count = number_or(object, "node_count", most_nodes, 0);
+    if (std::optional<Reader> const run = object.maybe("run"))
+        facts.run = read_run(*run, facts);
+    std::size_t vcpus{0};
     if (std::optional<Reader> const domains = object.maybe("domains"))
-        for (Reader const& domain : domains->list())
-            read_domain(domain, facts);
+        for (Reader const& domain : domains->list()) {
+            Domain const found{read_domain(domain, facts)};
+            vcpus += found.vcpus.size();
+            if (vcpus > most_vcpus)
+                domain.refuse(fmt::format("more than {} vCPUs up to here", most_vcpus));
+            if (facts.run)
+                facts.run->scenario.domains.push_back(found);
+        }
     object.finish();
     return facts;
 }

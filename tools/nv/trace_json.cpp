@@ -30,7 +30,7 @@ class Writer {
 public:
     explicit Writer(TraceFigures const& figures) : figures_{figures} {}
 
-    [[nodiscard]] std::string run(std::uint64_t bytes) const
+    [[nodiscard]] std::string run(std::uint64_t bytes, std::string_view of_run) const
     {
         TraceFigures const& f = figures_;
         std::uint64_t run{0}, placed{0}, home{0}, migrations{0}, cross{0};
@@ -62,6 +62,8 @@ public:
         members.push_back(
             member("guest_xnode_migrations_per_s", f.nodes_known ? per_second(cross, 1) : std::string{"null"}));
         members.push_back(member("events", events()));
+        if (!of_run.empty())
+            members.push_back(member("run", of_run.substr(0, of_run.find_last_not_of('\n') + 1)));
         return object(members) + "\n";
     }
 
@@ -163,6 +165,9 @@ private:
 
 } // namespace
 
-std::string trace_json(TraceFigures const& figures, std::uint64_t bytes) { return Writer{figures}.run(bytes); }
+std::string trace_json(TraceFigures const& figures, std::uint64_t bytes, std::string_view run)
+{
+    return Writer{figures}.run(bytes, run);
+}
 
 } // namespace hv::nv

@@ -10,8 +10,8 @@
 
 namespace hv::nv {
 
-// `bytes`: the size of the file.
-[[nodiscard]] std::string trace_json(TraceFigures const& figures, std::uint64_t bytes);
+// `bytes`: the size of the file. `run`: JSON for the key of that name, if not empty.
+[[nodiscard]] std::string trace_json(TraceFigures const& figures, std::uint64_t bytes, std::string_view run = "");
 [[nodiscard]] std::string trace_text(TraceFigures const& figures, std::string_view file);
 
 } // namespace hv::nv

@@ -1,21 +1,16 @@
-// xentrace files, written and read: a flat run of windows, each a CPU_CHANGE record that names a pCPU and how many
-// bytes of its records follow. Both our own files and those of a real Xen; sched/trace/events.hpp has the numbers of
-// the events.
-//
-// A Trace refers to the bytes it was opened on. Corrupt input is an Error (bad_input) that gives the byte offset.
-// Host only. Floor: tools.
+// xentrace files, written: a flat run of windows, each a CPU_CHANGE record that names a pCPU and how many bytes of its
+// records follow. sched/trace/events.hpp has the numbers of the events, trace_stream.hpp reads such files. Host only.
+// Floor: tools.
 #pragma once
 
 #include "sched/trace/events.hpp"
+#include "tools/nv/scenario.hpp"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <map>
-#include <optional>
 #include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace hv::nv {
@@ -49,35 +44,10 @@ struct Stream {
 [[nodiscard]] std::vector<std::byte> write_xentrace(std::vector<Stream> streams,
                                                     std::size_t most_window_bytes = 0xffff'f000);
 
-class Trace {
-public:
-    // Checks every window and record. `file` is for error lines.
-    Trace(std::span<std::byte const> bytes, std::string_view file);
+// The format's readers take numbers of pCPUs and vCPUs up to this; xenalyze crashes beyond.
+inline constexpr std::uint32_t highest_number = 255;
 
-    // The next record of all pCPUs in the order of stamps; equal ones by pCPU. Nothing at the end.
-    [[nodiscard]] std::optional<Record> next();
-    [[nodiscard]] std::vector<std::uint32_t> pcpus() const; // ascending
-
-private:
-    struct Window {
-        std::size_t begin, end;
-    };
-    struct Cursor {
-        std::vector<Window> windows;
-        std::size_t window{0};
-        std::size_t at{0};
-        std::uint64_t stamp{0};
-        std::optional<Record> head;
-    };
-
-    [[noreturn]] void corrupt(std::size_t offset, std::string_view what) const;
-    // The record at `offset`, which must end at or before `end`.
-    [[nodiscard]] Record decode(std::size_t offset, std::size_t end) const;
-    void read_head(Cursor& cursor, std::uint32_t pcpu);
-
-    std::span<std::byte const> bytes_;
-    std::string file_;
-    std::map<std::uint32_t, Cursor> cursors_;
-};
+// Why a machine's trace cannot be a xentrace file: one line; empty if it can be.
+[[nodiscard]] std::string why_no_xentrace(Scenario const& scenario);
 
 } // namespace hv::nv

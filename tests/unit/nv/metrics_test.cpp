@@ -332,8 +332,8 @@ TEST(Feed, TimeZeroIsTheStartOfTheScenarioAndEarlierRecordsGiveOnlyStates)
                              record(6'200'000, running, blocked)})
         bytes.insert(bytes.end(), part.begin(), part.end());
     std::vector<std::byte> const file = write_xentrace({{0, bytes}});
-    Trace trace{file, "t"};
-    Measured const measured = measure(s, trace, 6'000'000);
+    TraceStream trace{file};
+    Measured const measured = measure({.scenario = s, .start = 6'000'000}, trace);
     EXPECT_EQ(in(measured.metrics.domains[0].vcpus[0], running), 200);
     EXPECT_EQ(measured.metrics.guests.wait.count, 0u);
     EXPECT_EQ(measured.metrics.switches, 0u);
