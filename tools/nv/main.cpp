@@ -81,7 +81,8 @@ void add_run(CLI::App& app, RunArguments& arguments)
     command.add_option("--cpu", arguments.options.cpu,
                        "Host CPU to bind QEMU to (default: the first that is allowed; with --live: any)");
     command.add_option("--qemu", arguments.options.qemu.program, "QEMU to use")->capture_default_str();
-    command.footer(std::string{"Leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}.\n"} +
+    command.footer(std::string{"Leaves OUT/NAME/{trace.xentrace, trace.facts.json, metrics.json, console.txt, "
+                               "command.txt}.\n"} +
                    exit_codes);
 }
 
@@ -104,8 +105,9 @@ void add_sim(CLI::App& app, SimArguments& arguments)
     command.add_flag("--json", arguments.options.json, "Figures as a JSON list, one object a scenario and seed");
     command.add_flag("--decisions", arguments.options.decisions,
                      "Instead of figures each switch: time in ns, pCPU, outgoing, incoming");
-    command.add_option("--trace", arguments.trace, "Also write the trace as an xentrace file");
-    command.add_option("--out", arguments.out, "Also leave OUT/NAME/{metrics.json, trace.xentrace}");
+    command.add_option("--trace", arguments.trace,
+                       "Also write the trace as an xentrace file, and what was run beside it as .facts.json");
+    command.add_option("--out", arguments.out, "Also leave OUT/NAME/{metrics.json, trace.xentrace, trace.facts.json}");
     command.add_option("--jobs", arguments.options.jobs, "Simulations at a time (default: one a host CPU)");
     command.footer(exit_codes);
 }
@@ -124,7 +126,8 @@ ExitCode do_sim(SimArguments& arguments)
 void add_trace_file(CLI::App& command, TraceOptions& options)
 {
     command.add_option("FILE", options.file, "xentrace file, ours or a real Xen's")->required();
-    command.add_option("--facts", options.facts, "JSON file with what the trace lacks, see docs/traces.md");
+    command.add_option("--facts", options.facts,
+                       "JSON file with what the trace lacks, see docs/traces.md (default: the one beside it)");
     command.add_option("--cpu-hz", options.clock, "Ticks of the stamps in a second, like 2.4G (default: 1G)");
     command.footer("Exit status: 0 good, 1 the file is damaged (what can be read is read), 2 usage or bad input.");
 }
@@ -150,10 +153,13 @@ void add_trace(CLI::App& app, TraceOptions& options)
     check.add_flag("--cut-out", options.cut_out,
                    "The trace begins and ends in the midst of things, as a real Xen's: do not ask for R1 and R5");
     check.footer("Exit status: 0 good, 1 a rule is broken or the file is damaged, 2 usage or bad input.");
+    trace.add_subcommand("formats", "The formats file with which xentrace_format prints our events");
 }
 
 ExitCode do_trace(CLI::App const& command, TraceOptions const& options)
 {
+    if (command.got_subcommand("formats"))
+        return trace_formats();
     if (command.got_subcommand("check"))
         return trace_check(options);
     return command.got_subcommand("dump") ? trace_dump(options) : trace_summary(options);

@@ -4,6 +4,7 @@
 #include "tools/nv/trace_check.hpp"
 #include "tools/nv/trace_dump.hpp"
 #include "tools/nv/trace_facts.hpp"
+#include "tools/nv/trace_formats.hpp"
 #include "tools/nv/trace_report.hpp"
 #include "tools/nv/trace_stream.hpp"
 #include "tools/nv/trace_summary.hpp"
@@ -37,8 +38,26 @@ TraceFacts facts_of(TraceOptions const& options)
     return facts;
 }
 
-std::uint64_t hertz_of(TraceFacts const& facts, std::string_view file)
+// Our own traces begin with the rate of their clock.
+std::optional<std::uint64_t> told_hertz(MappedFile const& file)
 {
+    constexpr unsigned first_records = 4096;
+    TraceStream stream{file};
+    for (unsigned i = 0; i < first_records; ++i) {
+        std::optional<Record> const record = stream.next();
+        if (!record)
+            break;
+        if (record->event == static_cast<std::uint32_t>(sched::trace::Event::hello) && record->word_count >= 2 &&
+            record->word_store[1] != 0)
+            return std::uint64_t{record->word_store[1]} * 1000;
+    }
+    return std::nullopt;
+}
+
+std::uint64_t hertz_of(TraceFacts& facts, MappedFile const& bytes, std::string_view file)
+{
+    if (!facts.clock_hz)
+        facts.clock_hz = told_hertz(bytes);
     if (!facts.clock_hz)
         fmt::print(stderr,
                    "nv: {}: the clock's rate is not given, so one tick of its stamps is taken as 1 ns; if that "
@@ -79,7 +98,7 @@ ExitCode trace_summary(TraceOptions const& options)
     std::vector<std::uint32_t> const pcpus{stream.pcpus()};
     if (pcpus.empty())
         return report_damage(stream, options.file);
-    std::uint64_t const hertz = hertz_of(facts, options.file);
+    std::uint64_t const hertz = hertz_of(facts, file, options.file);
     std::optional<RecordedRun> const run{facts.run};
     std::optional<RunMeter> meter;
     if (run)
@@ -100,11 +119,11 @@ ExitCode trace_summary(TraceOptions const& options)
 
 ExitCode trace_dump(TraceOptions const& options)
 {
-    TraceFacts const facts{facts_of(options)};
+    TraceFacts facts{facts_of(options)};
     DumpFilter const filter{filter_of(options)};
     MappedFile const file{options.file};
     TraceStream stream{file};
-    auto const hertz = static_cast<double>(stream.pcpus().empty() ? standard_hertz : hertz_of(facts, options.file));
+    auto const hertz = static_cast<double>(stream.pcpus().empty() ? standard_hertz : hertz_of(facts, file, options.file));
     std::optional<std::uint64_t> first;
     while (std::optional<Record> const record = stream.next()) {
         if (!first && record->has_stamp)
@@ -139,6 +158,12 @@ ExitCode trace_check(TraceOptions const& options)
                    ? fmt::format(", of which {} are shown", checker.breaches().size())
                    : "");
     return checker.count() == 0 ? damaged : ExitCode::failed;
+}
+
+ExitCode trace_formats()
+{
+    fmt::print("{}", formats_file());
+    return ExitCode::good;
 }
 
 } // namespace hv::nv

@@ -25,5 +25,7 @@ struct TraceOptions {
 [[nodiscard]] ExitCode trace_dump(TraceOptions const& options);
 // A line on stdout for each breach of a rule (docs/traces.md, "Rules") and one to sum up; `failed` if there is any.
 [[nodiscard]] ExitCode trace_check(TraceOptions const& options);
+// The formats file on stdout.
+[[nodiscard]] ExitCode trace_formats();
 
 } // namespace hv::nv
