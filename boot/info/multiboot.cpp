@@ -318,10 +318,11 @@ Status<ParseError> parse_multiboot(std::uint32_t magic, PhysAddr info, PhysicalM
     out.module.reset();
     out.rsdp = {};
     out.occupied.clear();
-    if (magic == multiboot1_magic)
-        return mb1::parse(info, memory, out);
-    if (magic == multiboot2_magic)
-        return mb2::parse(info, memory, out);
+    if (magic == multiboot1_magic || magic == multiboot2_magic) {
+        Outcome const parsed{magic == multiboot1_magic ? mb1::parse(info, memory, out)
+                                                       : mb2::parse(info, memory, out)};
+        return parsed && out.regions.empty() ? bad(info.value(), "the loader's memory map is empty") : parsed;
+    }
     return fail(ParseError{.thing = "boot, register EAX",
                            .place = magic,
                            .what = "this is no magic number of multiboot 1 or 2",

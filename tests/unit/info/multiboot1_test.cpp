@@ -143,6 +143,21 @@ TEST(Multiboot1, DamagedRegionsAreRefused)
 }
 
 // So that everybody may compute base + length.
+TEST(Multiboot1, AMapWithoutAnyRegionIsRefused)
+{
+    FakeMemory memory{qemu_memory()};
+    ByteWriter map;
+    region1(map, 0x100000, 0, 1);
+    memory.put(0x9000, map.bytes);
+    ByteWriter info;
+    info.bytes = memory.at(0x9500);
+    info.patch_u32(44, 24); // the map's length
+    memory.put(0x9500, info.bytes);
+    EXPECT_NE(message(boot::multiboot1_magic, 0x9500, memory).find("0x9500: the loader's memory map is empty"),
+              std::string::npos)
+        << message(boot::multiboot1_magic, 0x9500, memory);
+}
+
 TEST(Multiboot1, ARegionUpToTheLastByteOfTheAddressSpaceLosesIt)
 {
     FakeMemory memory{qemu_memory()};
