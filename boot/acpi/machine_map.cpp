@@ -221,13 +221,19 @@ std::size_t span_at(NodeSpans const& spans, std::uint64_t at)
 
 Status<ParseError> check_coverage(MachineMap const& map, NodeSpans const& spans)
 {
-    for (MemoryRange const& range : map.memory)
+    for (MemoryRange const& range : map.memory) {
+        // Also inside a node's span: there is memory where SRAT says that some may come, perhaps to another node.
+        for (SratMemory const& room : map.srat_memory)
+            if (std::uint64_t const from{std::max(range.base.value(), room.base.value())};
+                room.hot_pluggable && from < range.end() && from < room.base.value() + room.length)
+                return bad_memory("usable memory lies in a hot-pluggable range", from);
         for (std::uint64_t at = range.base.value(); at < range.end();) {
             std::size_t const node{span_at(spans, at)};
             if (node == spans.size())
                 return bad_memory("usable memory belongs to no proximity domain", at);
             at = spans[node].end;
         }
+    }
     return done;
 }
 

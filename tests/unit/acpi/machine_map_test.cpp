@@ -129,7 +129,17 @@ TEST(MachineMap, AHotPluggableRangeDoesNotCoverRam)
 {
     Srat srat;
     srat.cpu(0, 0).memory(0, 512 * MiB, 0).memory(512 * MiB, 512 * MiB, 0, 3);
-    expect_one_node(with_srat(srat.build()), "usable memory belongs to no proximity domain");
+    expect_one_node(with_srat(srat.build()), "0x20000000: usable memory lies in a hot-pluggable range");
+}
+
+TEST(MachineMap, RamInAHotPluggableRangeInsideASpanIsAContradiction)
+{
+    for (std::uint32_t const pxm : {0u, 1u}) {
+        Srat srat;
+        srat.cpu(0, 0).cpu(1, 1).memory(0, 256 * MiB, 0).memory(768 * MiB, 256 * MiB, 0).memory(GiB, GiB, 1);
+        srat.memory(512 * MiB, 128 * MiB, pxm, 3);
+        expect_one_node(with_srat(srat.build(), 2 * GiB), "0x20000000: usable memory lies in a hot-pluggable range");
+    }
 }
 
 TEST(MachineMap, SparseApicIdsAreNumberedDensely)
