@@ -161,6 +161,7 @@ help:
 #: make run      boot a two-node machine three times (no affinity, pinning, NUMA-aware) and compare
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
+#: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
@@ -172,7 +173,7 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
 needs := $(firstword $(patsubst same-bytes,test,$(needs:soak=test)))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
@@ -181,6 +182,13 @@ endif
 endif
 
 kernel: $(O)/numavisor.elf
+
+# Always made anew: what is on it depends on variables.
+.PHONY: iso
+iso: $(O)/numavisor.elf $(if $(ISO_SCENARIO),$(O)/nv)
+	$(if $(ISO_SCENARIO),@$(O)/nv pack $(ISO_SCENARIO) -o $(O)/iso-scenario.img)
+	@scripts/make-iso $(O)/numavisor.iso $< '$(ISO_OPTIONS)' $(if $(ISO_SCENARIO),$(O)/iso-scenario.img)
+	@echo "$(O)/numavisor.iso: qemu-system-x86_64 -M q35 -smp 4 -m 1G -cpu max -nodefaults -nographic -serial stdio -cdrom $(O)/numavisor.iso"
 
 run: $(O)/numavisor.elf $(O)/nv
 	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare \
