@@ -4,12 +4,15 @@
 // searched for it, and never exceeds the limit in force then; pages_on() counts it from the moment it is found. With no
 // allocation under way the sum of pages_on() is total().
 //
+// claim_on() is what the domain was promised on a node and has not taken yet; it changes under that node's lock.
+//
 // Locking: none, atomics only. They are relaxed, since a counter publishes nothing but itself, except for the decrement
 // of the total: see uncharge(). Floor: mm.
 #pragma once
 
 #include "arch/generic/mask.hpp"
 #include "arch/generic/types.hpp"
+#include "mm/page_region.hpp"
 
 #include <array>
 #include <atomic>
@@ -44,7 +47,7 @@ public:
     static constexpr std::uint64_t no_limit = std::numeric_limits<std::uint64_t>::max();
 
     constexpr explicit DomainAccount(DomainId domain, std::uint64_t max_pages = no_limit)
-        : domain_{domain}, max_pages_{max_pages}
+        : domain_{domain}, owner_bits_{PageEntry::owner_bits(domain)}, max_pages_{max_pages}
     {
     }
     DomainAccount(DomainAccount const&) = delete;
@@ -53,7 +56,11 @@ public:
     [[nodiscard]] DomainId domain() const { return domain_; }
     [[nodiscard]] std::uint64_t max_pages() const { return max_pages_.load(std::memory_order_relaxed); }
     // May be less than the domain has: then it gets nothing more until it has given enough back.
-    void set_max_pages(std::uint64_t pages) { max_pages_.store(pages, std::memory_order_relaxed); }
+    void set_max_pages(std::uint64_t pages)
+    {
+        max_pages_.store(pages, std::memory_order_relaxed);
+        update_fast_limit();
+    }
 
     // acquire: pairs with uncharge(); who sees no pages left may destroy the account.
     [[nodiscard]] std::uint64_t total() const { return total_.load(std::memory_order_acquire); }
@@ -62,15 +69,62 @@ public:
         return on_node_[node.value()].load(std::memory_order_relaxed);
     }
 
+    [[nodiscard]] std::uint64_t claim_on(NodeId node) const
+    {
+        return claims_[node.value()].load(std::memory_order_relaxed);
+    }
+
+    [[nodiscard]] std::uint64_t claimed() const { return claimed_.load(std::memory_order_relaxed); }
+
+    // The domain is being destroyed: from now on what it gives back is zeroed before anybody else gets it. Before its
+    // first page is freed, and with no other call for it under way.
+    void set_dying() { set_trait(dying); }
+    [[nodiscard]] bool is_dying() const { return (traits_.load(std::memory_order_relaxed) & dying) != 0; }
+
 private:
+    friend class AccountTable;
+    friend class NodeAllocator;
     friend class PageAllocator;
+    friend class PageCache;
+
+    // What keeps an account from being served by a pCPU's cache.
+    enum Trait : std::uint8_t { detached = 1, dying = 2, claiming = 4 };
+    void set_trait(Trait trait)
+    {
+        traits_.fetch_or(trait, std::memory_order_relaxed);
+        update_fast_limit();
+    }
+    void clear_trait(Trait trait)
+    {
+        traits_.fetch_and(static_cast<std::uint8_t>(~trait), std::memory_order_relaxed);
+        update_fast_limit();
+    }
+    void update_fast_limit() { fast_limit_.store(is_plain() ? max_pages() : 0, std::memory_order_relaxed); }
+    [[nodiscard]] bool is_plain() const { return traits_.load(std::memory_order_relaxed) == 0; }
+
+    // Under the node's lock. An account with claims goes the long way, which uses them up.
+    void claim(NodeId node, std::uint64_t pages)
+    {
+        claims_[node.value()].fetch_add(pages, std::memory_order_relaxed);
+        claimed_.fetch_add(pages, std::memory_order_relaxed);
+        set_trait(claiming);
+    }
+    void unclaim(NodeId node, std::uint64_t pages)
+    {
+        claims_[node.value()].fetch_sub(pages, std::memory_order_relaxed);
+        if (claimed_.fetch_sub(pages, std::memory_order_relaxed) == pages)
+            clear_trait(claiming);
+    }
 
     // Grant `pages` more, if the limit allows it. Then either charge() or cancel() follows.
-    [[nodiscard]] bool grant(std::uint64_t pages)
+    [[nodiscard]] bool grant(std::uint64_t pages) { return grant(pages, max_pages_); }
+    // The same, but an account that is not plain gets nothing.
+    [[nodiscard]] bool grant_fast(std::uint64_t pages) { return grant(pages, fast_limit_); }
+    [[nodiscard]] bool grant(std::uint64_t pages, std::atomic<std::uint64_t> const& most)
     {
         std::uint64_t before{total_.load(std::memory_order_relaxed)};
         do {
-            std::uint64_t const limit{max_pages()};
+            std::uint64_t const limit{most.load(std::memory_order_relaxed)};
             if (before > limit || pages > limit - before)
                 return false;
         } while (!total_.compare_exchange_weak(before, before + pages, std::memory_order_relaxed));
@@ -89,9 +143,14 @@ private:
     }
 
     DomainId const domain_;
+    PageEntry::Bits const owner_bits_; // as a page's entry has them
     std::atomic<std::uint64_t> max_pages_;
+    std::atomic<std::uint64_t> fast_limit_{0}; // max_pages_, or 0 if the account is not plain
     std::atomic<std::uint64_t> total_{0};
+    std::atomic<std::uint64_t> claimed_{0}; // the sum of claims_
+    std::atomic<std::uint8_t> traits_{detached};
     std::array<std::atomic<std::uint64_t>, NodeMask::capacity> on_node_{};
+    std::array<std::atomic<std::uint64_t>, NodeMask::capacity> claims_{};
     InterleaveCursor interleave_;
 };
 

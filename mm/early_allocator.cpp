@@ -25,9 +25,10 @@ Status<BuildError> EarlyAllocator::init(MachineMemory const& machine)
     if (machine.on_misuse == nullptr)
         return fault(BuildFault::no_handler, 0, 0);
     order_.compute(machine.nodes, machine.distances);
-    direct_map_ = machine.direct_map;
-    on_misuse_ = machine.on_misuse;
-    max_domains_ = machine.max_domains;
+    rules_ = machine;
+    rules_.blocks = {};
+    rules_.reserved = {};
+    rules_.distances = {};
 
     Status<BuildError> result = add_blocks(machine.blocks);
     if (result)

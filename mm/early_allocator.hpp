@@ -45,9 +45,9 @@ public:
 
     [[nodiscard]] unsigned nodes() const { return order_.nodes(); }
     [[nodiscard]] DistanceOrder const& distance_order() const { return order_; }
-    [[nodiscard]] DirectMap direct_map() const { return direct_map_; }
-    [[nodiscard]] MisuseHandler on_misuse() const { return on_misuse_; }
-    [[nodiscard]] unsigned max_domains() const { return max_domains_; }
+    [[nodiscard]] DirectMap direct_map() const { return rules_.direct_map; }
+    // What the page allocator needs to know: the builder's words, without the spans, which may be gone.
+    [[nodiscard]] MachineMemory const& rules() const { return rules_; }
 
     void seal() { is_sealed_ = true; }
 
@@ -60,9 +60,7 @@ private:
     BlockList present_;
     BlockList available_;
     DistanceOrder order_;
-    DirectMap direct_map_;
-    MisuseHandler on_misuse_{nullptr};
-    unsigned max_domains_{0};
+    MachineMemory rules_;
     bool is_sealed_{false};
 };
 

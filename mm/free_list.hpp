@@ -84,11 +84,11 @@ private:
     };
 
     [[nodiscard]] static Links& links(DirectMap map, Pfn block) { return *map.at<Links>(address_of(block)); }
-    // Any stray write changes it, save with a probability of 2^-64; constants are random.
+    // A write to any one of the three words breaks it, and so does a block's seal copied elsewhere; the constant is
+    // random.
     [[nodiscard]] static constexpr std::uint64_t seal(Links const& links, Pfn block)
     {
-        return (links.next.value() + 0x9ae16a3b2f90404f) * 0xc2b2ae3d27d4eb4f ^
-               (links.prev.value() + 0x165667b19e3779f9) * 0x27d4eb2f165667c5 ^ block.value() * 0x9e3779b185ebca87;
+        return (links.next.value() + (links.prev.value() << 7)) ^ (block.value() << 20) ^ 0x9ae16a3b2f90404f;
     }
     [[nodiscard]] static bool is_sealed(DirectMap map, Pfn block)
     {

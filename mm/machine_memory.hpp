@@ -14,6 +14,9 @@
 
 namespace hv::mm {
 
+// Zeroes `bytes` (whole pages) at `memory`.
+using Zeroer = void (*)(void* memory, std::uint64_t bytes);
+
 struct MachineMemory {
     // Usable RAM, in any order. Bytes at either end that do not make a whole page are left alone. Blocks of one node
     // may overlap, blocks of different nodes must not.
@@ -26,6 +29,11 @@ struct MachineMemory {
     DirectMap direct_map{};
     MisuseHandler on_misuse{nullptr};          // required
     unsigned max_domains{default_max_domains}; // accounts are for domain numbers below this
+    // Pages below 4 GiB that each node keeps for requests with an address limit and for those who want this very node,
+    // as long as another node has others.
+    std::uint64_t low_reserve{0};
+    Zeroer zero{nullptr}; // how a dead domain's pages are zeroed; null: memset
+    bool poison{true};    // debug builds: fill pages that are freed, to see writes to them; costs a write a word
 
     static constexpr unsigned default_max_domains = 4096;
 };

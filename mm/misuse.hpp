@@ -16,16 +16,25 @@ namespace hv::mm {
 // The owner of pages that no account is charged for: the kernel itself. No domain has this number.
 inline constexpr DomainId kernel_owner{0xFFFF};
 
-enum class PageState : std::uint8_t { none, free, used }; // none: not the first page of a block
+// Of a block; its first page has it. none: not the first page of a block.
+enum class PageState : std::uint8_t {
+    none,
+    free,
+    used,
+    cached,    // in a pCPU's cache: as good as free, but the node's lists do not have it
+    dirty,     // free, and still full of what a dead domain left there
+    scrubbing, // free, and somebody is zeroing it right now
+};
 
 enum class MisuseKind : std::uint8_t {
-    double_free,     // the page is free already, alone or within a larger free block
-    wrong_order,     // the block was allocated with another order
-    middle_page,     // the page lies within a block and is not its first
-    never_allocated, // reserved memory: it is not the allocator's to take back
-    no_memory,       // no node has memory at this address
-    misaligned,      // not the address of a page
-    corrupt_links,   // the list links kept in a free page were overwritten: somebody wrote after free
+    double_free,      // the page is free already, alone or within a larger free block
+    wrong_order,      // the block was allocated with another order
+    middle_page,      // the page lies within a block and is not its first
+    never_allocated,  // reserved memory: it is not the allocator's to take back
+    no_memory,        // no node has memory at this address
+    misaligned,       // not the address of a page
+    corrupt_links,    // the list links kept in a free page were overwritten: somebody wrote after free
+    write_after_free, // debug builds: any other part of a free page was
 };
 
 struct MisuseReport {
@@ -37,6 +46,7 @@ struct MisuseReport {
     PhysAddr block{};             // its first byte
     Order block_order{};          // its recorded order
     DomainId owner{kernel_owner}; // of a used block, its owner; of a free page, its last owner as far as remembered
+    std::uintptr_t caller{0};     // who called us; for write_after_free who gave the page back; 0: not known
 };
 
 using MisuseHandler = void (*)(MisuseReport const& report);
@@ -57,6 +67,7 @@ using MisuseHandler = void (*)(MisuseReport const& report);
     case MisuseKind::misaligned:
         return "free of an address that is not a page's";
     case MisuseKind::corrupt_links:
+    case MisuseKind::write_after_free:
         return "write after free";
     }
     return "?";
@@ -71,6 +82,12 @@ using MisuseHandler = void (*)(MisuseReport const& report);
         return "free";
     case PageState::used:
         return "used";
+    case PageState::cached:
+        return "cached";
+    case PageState::dirty:
+        return "dirty";
+    case PageState::scrubbing:
+        return "being scrubbed";
     }
     return "?";
 }
@@ -79,13 +96,15 @@ using MisuseHandler = void (*)(MisuseReport const& report);
 inline void describe(Sink& sink, MisuseReport const& report)
 {
     print(sink, "mm: {}: address {:x} order {}", name_of(report.kind), report.address, report.order.value());
+    if (report.caller != 0)
+        print(sink, ", {} {:x}", report.kind == MisuseKind::write_after_free ? "freed by" : "caller", report.caller);
     if (report.kind == MisuseKind::no_memory)
         return;
     print(sink, ", node {}, {}", report.node, name_of(report.state));
     if (report.state == PageState::none)
         return;
     print(sink, ", block {:x} order {}, {} ", report.block, report.block_order.value(),
-          report.state == PageState::free ? "last owner" : "owner");
+          report.state == PageState::used ? "owner" : "last owner");
     if (report.owner == kernel_owner)
         print(sink, "kernel");
     else

@@ -14,84 +14,124 @@ std::uint64_t pages_in(std::span<PageRegion const> regions)
     return pages;
 }
 
-Pfn offset(Pfn frame, std::uint64_t pages) { return Pfn{frame.value() + pages}; }
-Pfn buddy_of(Pfn block, Order order) { return Pfn{block.value() ^ order.pages()}; }
-Pfn aligned(Pfn frame, Order order) { return Pfn{round_down(frame.value(), order.pages())}; }
-
 } // namespace
 
-NodeAllocator::NodeAllocator(NodeId node, std::span<PageRegion> regions, DirectMap map, MisuseHandler on_misuse)
-    : node_{node}, map_{map}, on_misuse_{on_misuse}, regions_{regions}, present_{pages_in(regions)},
-      lock_{LockKey{.rank = node_lock_rank, .ordinal = node.value()}}, reserved_{present_}
+NodeAllocator::NodeAllocator(NodeId node, std::span<PageRegion> regions, NodeRules const& rules)
+    : node_{node}, rules_{rules}, regions_{regions}, present_{pages_in(regions)},
+      lock_{LockKey{.rank = node_lock_rank, .ordinal = node.value()}},
+      buddy_{node, regions, rules.map, rules.on_misuse}, reserved_{present_}
 {
-    HV_ASSERT(on_misuse != nullptr);
+    HV_ASSERT(rules.on_misuse != nullptr && !regions.empty());
 }
 
 void NodeAllocator::add_free(PageRange range)
 {
     Guard guard{lock_, irqs_off};
-    PageRegion* const region{region_of(range.first)};
-    HV_ASSERT(region != nullptr && range.end <= region->range().end && range.pages() <= reserved_);
-    Pfn at{range.first};
-    while (at < range.end) {
-        auto const by_alignment = static_cast<unsigned>(std::countr_zero(at.value()));
-        auto const by_length = static_cast<unsigned>(std::bit_width(range.end.value() - at.value())) - 1;
-        unsigned const fits{by_alignment < by_length ? by_alignment : by_length};
-        Order const order{fits < Order::largest ? fits : Order::largest};
-        push(*region, at, order, kernel_owner);
-        at = offset(at, order.pages());
-    }
+    HV_ASSERT(range.pages() <= reserved_);
+    buddy_.add(range);
     reserved_ -= range.pages();
-    count_free(free_ + range.pages());
+    note_free();
 }
 
-Result<PhysAddr, AllocError> NodeAllocator::allocate(Order order, DomainId owner)
+void NodeAllocator::add_cache(PageCache& cache)
 {
-    if (!order.is_valid())
+    PageCache* first{caches_.load(std::memory_order_relaxed)};
+    do
+        cache.next_of_node_ = first;
+    while (!caches_.compare_exchange_weak(first, &cache, std::memory_order_release, std::memory_order_relaxed));
+}
+
+Result<PhysAddr, AllocError> NodeAllocator::allocate(NodeRequest const& request)
+{
+    if (!request.order.is_valid())
         return fail(AllocError::order_too_large);
-    // A search of many full nodes should not queue for their locks. A page freed this instant may be missed.
-    if (free_pages_hint() < order.pages())
+    std::optional<BlockRef> block{allocate_or_scrub(request)};
+    if (!block && !request.spares_low && drain_caches())
+        block = allocate_or_scrub(request);
+    if (!block)
         return fail(AllocError::exhausted_node);
-    Guard guard{lock_, irqs_off};
-    if ((non_empty_ >> order.value()) == 0)
-        return fail(AllocError::exhausted_node);
-    Pfn const block{take_from_lists(order, owner)};
-    used_ += order.pages();
-    count_free(free_ - order.pages());
-    return address_of(block);
+    PhysAddr const address{address_of(block->first)};
+    if constexpr (is_debug)
+        check_content(address, request.order);
+    return address;
 }
 
-Pfn NodeAllocator::take_from_lists(Order order, DomainId owner)
+std::optional<BlockRef> NodeAllocator::allocate_or_scrub(NodeRequest const& request)
 {
-    auto const above = static_cast<unsigned>(std::countr_zero(non_empty_ >> order.value()));
-    Order found{order.value() + above};
-    Pfn block{lists_[found.value()].front()};
-    PageRegion& region = *region_of(block);
-    unlink(region, block, found);
-    while (found > order) {
-        // The lower half goes back; the entry of its first page is rewritten by that.
-        found = Order{found.value() - 1};
-        push(region, block, found, region.get(block).owner());
-        block = offset(block, found.pages());
-    }
-    region.set(block, PageEntry{PageState::used, order, owner});
-    return block;
-}
-
-std::optional<DomainId> NodeAllocator::free(PhysAddr block, Order order)
-{
-    MisuseReport report{.address = block, .order = order, .node = node_};
-    {
-        Guard guard{lock_, irqs_off};
-        if (PageRegion* const region = find_used(block, order, report)) {
-            DomainId const owner{region->get(pfn_of(block)).owner()};
-            put_into_lists(*region, pfn_of(block), order, owner);
-            used_ -= order.pages();
-            count_free(free_ + order.pages());
-            return owner;
+    for (;;) {
+        // A search of many full nodes should not queue for their locks. A page freed this instant may be missed.
+        if (free_pages_hint() < request.order.pages())
+            return std::nullopt;
+        Step step;
+        {
+            Guard guard{lock_, irqs_off};
+            step = try_allocate(request);
+        }
+        if (step.dirty) {
+            std::uint64_t const pages{step.dirty->entry().order().pages()};
+            zero(step.dirty->first, pages);
+            Guard guard{lock_, irqs_off};
+            finish_scrub(*step.dirty, pages);
+        } else if (step.shall_wait) {
+            arch::relax();
+        } else {
+            return step.block;
         }
     }
-    on_misuse_(report);
+}
+
+NodeAllocator::Step NodeAllocator::try_allocate(NodeRequest const& request)
+{
+    std::uint64_t const pages{request.order.pages()};
+    std::uint64_t const own_claim{request.account != nullptr ? request.account->claim_on(node_) : 0};
+    HV_ASSERT(own_claim <= claimed_ && claimed_ <= free_count());
+    if (free_count() - (claimed_ - own_claim) < pages)
+        return {};
+    std::uint64_t const low_floor{request.spares_low ? rules_.low_reserve : 0};
+    std::optional<BlockRef> const block{buddy_.take(request.order, request.below, low_floor)};
+    if (!block) {
+        // With a floor what is left is not for us, dirty or not: better another node's.
+        std::optional<BlockRef> dirty;
+        if (low_floor == 0)
+            dirty = buddy_.take_dirty(request.order, request.order);
+        if (dirty)
+            scrubbing_ += dirty->entry().order().pages();
+        return {.block = {}, .dirty = dirty, .shall_wait = !dirty && low_floor == 0 && scrubbing_ > 0};
+    }
+    // The poison bit stays: it belongs to the content, which is checked later.
+    block->set(PageEntry{PageState::used, request.order, request.owner}.with_poison(block->entry().is_poisoned()));
+    std::uint64_t const from_claim{own_claim < pages ? own_claim : pages};
+    if (from_claim > 0) {
+        claimed_ -= from_claim;
+        request.account->unclaim(node_, from_claim);
+    }
+    note_free();
+    return {.block = block, .dirty = {}};
+}
+
+std::optional<DomainId> NodeAllocator::free(PhysAddr block, Order order, std::uintptr_t caller)
+{
+    MisuseReport report{.address = block, .order = order, .node = node_, .caller = caller};
+    {
+        Guard guard{lock_, irqs_off};
+        if (std::optional<BlockRef> const found = find_used(block, order, report)) {
+            PageEntry const entry{found->entry()};
+            DomainAccount const* const account{rules_.accounts.at(entry.owner_slot())};
+            if (found->region->replace(found->first, entry, entry.without_state())) {
+                bool const is_dirty = account != nullptr && account->is_dying();
+                if constexpr (is_debug)
+                    spoil_content(block, order, caller, !is_dirty);
+                if (is_dirty)
+                    buddy_.put_dirty(*found, order);
+                else
+                    buddy_.put(*found, order);
+                note_free();
+                return entry.owner();
+            }
+            diagnose(*found->region, found->first, report); // Another pCPU was faster.
+        }
+    }
+    rules_.on_misuse(report);
     return std::nullopt;
 }
 
@@ -100,67 +140,84 @@ std::optional<DomainId> NodeAllocator::transfer(PhysAddr block, Order order, Dom
     MisuseReport report{.address = block, .order = order, .node = node_};
     {
         Guard guard{lock_, irqs_off};
-        if (PageRegion* const region = find_used(block, order, report)) {
-            DomainId const before{region->get(pfn_of(block)).owner()};
-            region->set(pfn_of(block), PageEntry{PageState::used, order, owner});
-            return before;
+        if (std::optional<BlockRef> const found = find_used(block, order, report)) {
+            PageEntry const entry{found->entry()};
+            if (found->region->replace(found->first, entry, PageEntry{PageState::used, order, owner}))
+                return entry.owner();
+            diagnose(*found->region, found->first, report);
         }
     }
-    on_misuse_(report);
+    rules_.on_misuse(report);
     return std::nullopt;
 }
 
-void NodeAllocator::put_into_lists(PageRegion& region, Pfn block, Order order, DomainId last_owner)
+std::uint32_t NodeAllocator::refill(Order order, std::span<CachedBlock> blocks)
 {
-    while (order.value() < Order::largest && has_free_buddy(region, block, order)) {
-        Pfn const buddy{buddy_of(block, order)};
-        unlink(region, buddy, order);
-        // Neither half is the first page of a block now, unless push() below says so; last owners stay readable.
-        region.set(buddy, PageEntry{PageState::none, Order{}, region.get(buddy).owner()});
-        region.set(block, PageEntry{PageState::none, Order{}, last_owner});
-        if (buddy < block)
-            last_owner = region.get(buddy).owner();
-        order = Order{order.value() + 1};
-        block = aligned(block, order);
+    Guard guard{lock_, irqs_off};
+    std::uint64_t const unclaimed{(free_count() - claimed_) / order.pages()};
+    std::uint64_t const wanted{unclaimed < blocks.size() ? unclaimed : blocks.size()};
+    std::uint32_t got{0};
+    unsigned most{order.value() + 5};
+    while (got < wanted) {
+        // In one piece if possible, which costs one search.
+        unsigned const fits{order.value() + static_cast<unsigned>(std::bit_width(wanted - got)) - 1};
+        Order const piece{most < fits ? most : fits};
+        std::optional<BlockRef> const taken{buddy_.take(piece, physical_limit, 0)};
+        if (!taken) {
+            if (piece == order)
+                break;
+            most = piece.value() - 1;
+            continue;
+        }
+        PageRegion::Slot* const slots{taken->region->slots(taken->first, piece)};
+        for (std::uint64_t at = 0; at < piece.pages(); at += order.pages()) {
+            PageEntry const entry{PageRegion::load(slots[at]).with_head(PageState::cached, order)};
+            slots[at].store(entry.bits(), std::memory_order_relaxed);
+            blocks[got++] = {&slots[at], address_of(Pfn{taken->first.value() + at})};
+        }
     }
-    push(region, block, order, last_owner);
+    note_free();
+    return got;
 }
 
-bool NodeAllocator::has_free_buddy(PageRegion const& region, Pfn first, Order order) const
+void NodeAllocator::take_back(Order order, std::span<CachedBlock const> blocks)
 {
-    Pfn const buddy{buddy_of(first, order)};
-    return region.contains(buddy, order) && region.get(buddy).is(PageState::free, order);
+    if (blocks.empty())
+        return;
+    Guard guard{lock_, irqs_off};
+    for (CachedBlock const& block : blocks) {
+        Pfn const first{pfn_of(block.address)};
+        HV_ASSERT(PageRegion::load(*block.slot).is(PageState::cached, order));
+        buddy_.put({buddy_.region_of(first), first}, order);
+    }
+    note_free();
 }
 
-void NodeAllocator::push(PageRegion& region, Pfn block, Order order, DomainId last_owner)
+bool NodeAllocator::drain_caches()
 {
-    region.set(block, PageEntry{PageState::free, order, last_owner});
-    lists_[order.value()].push(map_, block);
-    non_empty_ |= 1u << order.value();
+    bool found{false};
+    for (PageCache* cache = caches_.load(std::memory_order_acquire); cache != nullptr; cache = cache->next_of_node_) {
+        if (cache->pages() == 0)
+            continue;
+        cache->drain();
+        found = true;
+    }
+    return found;
 }
 
-void NodeAllocator::unlink(PageRegion& region, Pfn block, Order order)
+std::uint64_t NodeAllocator::cached_pages() const
 {
-    if (!region.get(block).is(PageState::free, order) || !lists_[order.value()].remove(map_, block))
-        die_of_corruption(block, order);
-    if (lists_[order.value()].empty())
-        non_empty_ &= ~(1u << order.value());
+    std::uint64_t pages{0};
+    for (PageCache* cache = caches_.load(std::memory_order_acquire); cache != nullptr; cache = cache->next_of_node_)
+        pages += cache->pages();
+    return pages;
 }
 
-void NodeAllocator::count_free(std::uint64_t pages)
+void NodeAllocator::note_free()
 {
-    free_ = pages;
-    // relaxed: a hint orders nothing, the lock does.
-    free_hint_.store(pages, std::memory_order_relaxed);
-}
-
-PageRegion* NodeAllocator::region_of(Pfn frame) const
-{
-    // Few: RAM of one node is rarely in more than three pieces.
-    for (PageRegion& region : regions_)
-        if (region.range().contains(frame))
-            return &region;
-    return nullptr;
+    // relaxed: hints order nothing, the lock does.
+    free_hint_.store(free_count(), std::memory_order_relaxed);
+    dirty_hint_.store(buddy_.dirty_pages(), std::memory_order_relaxed);
 }
 
 } // namespace hv::mm

@@ -1,20 +1,22 @@
-// The page allocator of one node: a buddy allocator of blocks of 1 to 2^18 pages, aligned to their size.
+// The page allocator of one node: a buddy allocator (buddy.hpp) behind a lock, with the books that go with it.
 //
-// Invariants: free + used + reserved == present pages; every free block is in the list of its order and nowhere else;
-// no two free buddies stay apart; a block never reaches over a hole, a reserved page or the node's end. The
-// highest-placed part of a block that has to be split is handed out, as Xen does, which keeps low memory for those who
-// need it.
+// Invariants: free + used + cached + reserved == present pages. Free pages are clean, dirty (a dead domain's, to be
+// zeroed before anybody gets them) or being zeroed. Claims are promises of free pages to a domain: claimed <= free, and
+// nobody but the claimant gets what would break a claim.
 //
 // Locking: one lock a node, rank 40, its number as ordinal; callers have interrupts off. While it is held nothing
-// waits or calls out of mm, except to report corruption, which is the end. The object and its tables live on the node
-// itself; a node without memory has none. Floor: mm.
+// waits or calls out of mm, except to report corruption, which is the end; pages are zeroed without it. The object and
+// its tables live on the node itself; a node without memory has none. Floor: mm.
 #pragma once
 
 #include "arch/generic/result.hpp"
 #include "arch/generic/thread_safety.hpp"
 #include "arch/generic/ticket_lock.hpp"
-#include "mm/free_list.hpp"
+#include "mm/account_table.hpp"
+#include "mm/buddy.hpp"
+#include "mm/machine_memory.hpp"
 #include "mm/misuse.hpp"
+#include "mm/page_cache.hpp"
 #include "mm/page_region.hpp"
 #include "mm/types.hpp"
 
@@ -29,85 +31,128 @@ namespace hv::mm {
 
 inline constexpr std::uint16_t node_lock_rank = 40;
 
-// In pages. free + used + reserved == present <= span.
+// In pages. free + used + cached + reserved == present <= span; dirty <= free, claimed <= free.
 struct NodeStats {
     std::uint64_t present{0};  // RAM
     std::uint64_t free{0};     // can be allocated
     std::uint64_t used{0};     // allocated and not yet freed
+    std::uint64_t cached{0};   // in the caches of the node's pCPUs
     std::uint64_t reserved{0}; // never the allocator's: firmware, kernel image, early allocations, our tables
     std::uint64_t span{0};     // from the first page to the last, holes included
+    std::uint64_t dirty{0};    // of the free ones: not zeroed yet after a domain's end
+    std::uint64_t claimed{0};  // of the free ones: promised
 
     friend constexpr bool operator==(NodeStats const&, NodeStats const&) = default;
+};
+
+// How a node's memory is to be treated; the same for all nodes.
+struct NodeRules {
+    DirectMap map{};
+    MisuseHandler on_misuse{nullptr};
+    Zeroer zero{nullptr};         // null: memset
+    std::uint64_t low_reserve{0}; // pages below 4 GiB that requests from elsewhere leave alone
+    bool poison{false};           // debug builds: fill what is freed, to see writes to it
+    AccountTable accounts{{}};
+};
+
+struct NodeRequest {
+    Order order{};
+    DomainId owner{kernel_owner};
+    DomainAccount* account{nullptr};     // whose claim this uses up
+    std::uint64_t below{physical_limit}; // the block ends at or below this address
+    bool spares_low{false};              // leave the low reserve alone
 };
 
 class alignas(arch::cache_line) NodeAllocator {
 public:
     // `regions` ascending and disjoint, each as long as RAM is contiguous; the allocator keeps the reference. All pages
     // are reserved until add_free() says otherwise.
-    NodeAllocator(NodeId node, std::span<PageRegion> regions, DirectMap map, MisuseHandler on_misuse);
+    NodeAllocator(NodeId node, std::span<PageRegion> regions, NodeRules const& rules);
     NodeAllocator(NodeAllocator const&) = delete;
     NodeAllocator& operator=(NodeAllocator const&) = delete;
 
     // At boot: pages of one region that can be allocated from now on, given once and in ascending order. No range
     // touches the next unless a region ends between them.
     void add_free(PageRange range) HV_EXCLUDES(lock_);
+    // At boot: a cache of this node's memory; it stays for ever.
+    void add_cache(PageCache& cache);
 
-    // A block whose content is whatever its last owner left. Errors: order_too_large, exhausted_node. O(orders).
-    [[nodiscard]] Result<PhysAddr, AllocError> allocate(Order order, DomainId owner) HV_EXCLUDES(lock_);
+    // A block whose content is whatever its last owner left, or zeroes after a dead domain. Zeroes one here and now if
+    // there is no other, and calls the caches' blocks back before it gives up. Errors: order_too_large, exhausted_node.
+    [[nodiscard]] Result<PhysAddr, AllocError> allocate(NodeRequest const& request) HV_EXCLUDES(lock_);
 
     // Give back a block exactly as it was allocated; returns who owned it. Anything else is reported, and if the
     // handler returns, the answer is nothing and nothing has changed.
-    [[nodiscard]] std::optional<DomainId> free(PhysAddr block, Order order) HV_EXCLUDES(lock_);
+    [[nodiscard]] std::optional<DomainId> free(PhysAddr block, Order order, std::uintptr_t caller) HV_EXCLUDES(lock_);
 
     // Make `owner` the owner of an allocated block; returns who was before. Errors as for free().
     [[nodiscard]] std::optional<DomainId> transfer(PhysAddr block, Order order, DomainId owner) HV_EXCLUDES(lock_);
 
+    // Promise the domain `most` pages, or as many as there are if `least` is less; returns how many, 0 if less than
+    // `least`. And take promises back.
+    [[nodiscard]] std::uint64_t claim(DomainAccount& account, std::uint64_t least, std::uint64_t most)
+        HV_EXCLUDES(lock_);
+    void unclaim(DomainAccount& account, std::uint64_t pages) HV_EXCLUDES(lock_);
+
+    // Zero up to `budget` dirty pages; returns how many there were. A page takes a few hundred nanoseconds.
+    [[nodiscard]] std::uint64_t scrub(std::uint64_t budget) HV_EXCLUDES(lock_);
+
+    // For the caches. Fill `blocks` as far as unclaimed, clean memory goes; returns how many. And the way back.
+    [[nodiscard]] std::uint32_t refill(Order order, std::span<CachedBlock> blocks) HV_EXCLUDES(lock_);
+    void take_back(Order order, std::span<CachedBlock const> blocks) HV_EXCLUDES(lock_);
+    // Call all cached blocks back; false if there were none. No lock of rank 39 or more held.
+    bool drain_caches() HV_EXCLUDES(lock_);
+
     [[nodiscard]] NodeId node() const { return node_; }
+    [[nodiscard]] std::span<PageRegion> regions() const { return regions_; }
     [[nodiscard]] NodeStats stats() const HV_EXCLUDES(lock_);
     // Without the lock: may be stale by the time it is used.
     [[nodiscard]] std::uint64_t free_pages_hint() const { return free_hint_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::uint64_t dirty_pages_hint() const { return dirty_hint_.load(std::memory_order_relaxed); }
 
-    // For tests and self-checks; they walk all blocks with the lock held.
+    // Debug builds with poison: see misuse.hpp.
+    void check_content(PhysAddr block, Order order) const;
+    void spoil_content(PhysAddr block, Order order, std::uintptr_t caller, bool with_poison) const;
+
+    // For tests and self-checks; they walk all blocks with the lock held. No call may be under way.
     [[nodiscard]] bool is_consistent() const HV_EXCLUDES(lock_);
     [[nodiscard]] std::uint64_t pages_of(DomainId owner) const HV_EXCLUDES(lock_);
     [[nodiscard]] std::uint64_t free_blocks(Order order) const HV_EXCLUDES(lock_);
 
 private:
-    struct Walk {
-        std::uint64_t free{0}, used{0};
-        std::array<std::uint64_t, Order::count> free_blocks{};
-        bool is_sound{true};
+    // A block, or dirty memory that has to be zeroed before there is one; neither: there is none.
+    struct Step {
+        std::optional<BlockRef> block, dirty;
+        bool shall_wait{false}; // another pCPU is zeroing what we might get
     };
 
-    [[nodiscard]] PageRegion* region_of(Pfn frame) const;
+    [[nodiscard]] Step try_allocate(NodeRequest const& request) HV_REQUIRES(lock_);
+    [[nodiscard]] std::optional<BlockRef> allocate_or_scrub(NodeRequest const& request) HV_EXCLUDES(lock_);
+    void finish_scrub(BlockRef block, std::uint64_t pages) HV_REQUIRES(lock_);
+    void zero(Pfn first, std::uint64_t pages) const;
+    [[nodiscard]] std::uint64_t free_count() const HV_REQUIRES(lock_)
+    {
+        return buddy_.free_pages() + buddy_.dirty_pages() + scrubbing_;
+    }
+    [[nodiscard]] std::uint64_t cached_pages() const;
     // The block, if it is one in use, as allocated. Otherwise nothing, and `report` says why.
-    [[nodiscard]] PageRegion* find_used(PhysAddr block, Order order, MisuseReport& report) const HV_REQUIRES(lock_);
+    [[nodiscard]] std::optional<BlockRef> find_used(PhysAddr block, Order order, MisuseReport& report) const
+        HV_REQUIRES(lock_);
     void diagnose(PageRegion const& region, Pfn frame, MisuseReport& report) const HV_REQUIRES(lock_);
-    [[nodiscard]] Pfn take_from_lists(Order order, DomainId owner) HV_REQUIRES(lock_);
-    // Enter a free block and merge it with its buddies as far as they are free.
-    void put_into_lists(PageRegion& region, Pfn block, Order order, DomainId last_owner) HV_REQUIRES(lock_);
-    void push(PageRegion& region, Pfn block, Order order, DomainId last_owner) HV_REQUIRES(lock_);
-    void unlink(PageRegion& region, Pfn block, Order order) HV_REQUIRES(lock_);
-    void count_free(std::uint64_t pages) HV_REQUIRES(lock_);
-    [[noreturn]] void die_of_corruption(Pfn block, Order order) const;
-
-    [[nodiscard]] Walk walk() const HV_REQUIRES(lock_);
-    void walk_block(PageRegion const& region, Pfn first, PageEntry entry, Walk& walk) const HV_REQUIRES(lock_);
-    [[nodiscard]] bool has_free_buddy(PageRegion const& region, Pfn first, Order order) const HV_REQUIRES(lock_);
-    [[nodiscard]] bool list_is_sound(Order order, std::uint64_t expected) const HV_REQUIRES(lock_);
+    void note_free() HV_REQUIRES(lock_);
 
     NodeId const node_;
-    DirectMap const map_;
-    MisuseHandler const on_misuse_;
-    std::span<PageRegion> const regions_; // the list; what its elements hold is guarded by the lock
+    NodeRules const rules_;
+    std::span<PageRegion> const regions_; // what is free of them is guarded by the lock
     std::uint64_t const present_;
     mutable TicketLock lock_;
-    std::array<FreeList, Order::count> lists_ HV_GUARDED_BY(lock_){};
-    std::uint32_t non_empty_ HV_GUARDED_BY(lock_){0}; // bit o: lists_[o] has a block
-    std::uint64_t free_ HV_GUARDED_BY(lock_){0};
-    std::uint64_t used_ HV_GUARDED_BY(lock_){0};
+    Buddy buddy_ HV_GUARDED_BY(lock_);
+    std::uint64_t scrubbing_ HV_GUARDED_BY(lock_){0};
+    std::uint64_t claimed_ HV_GUARDED_BY(lock_){0};
     std::uint64_t reserved_ HV_GUARDED_BY(lock_){0};
     std::atomic<std::uint64_t> free_hint_{0};
+    std::atomic<std::uint64_t> dirty_hint_{0};
+    std::atomic<PageCache*> caches_{nullptr};
 };
 
 } // namespace hv::mm

@@ -3,17 +3,17 @@
 
 namespace hv::mm {
 
-PageRegion* NodeAllocator::find_used(PhysAddr block, Order order, MisuseReport& report) const
+std::optional<BlockRef> NodeAllocator::find_used(PhysAddr block, Order order, MisuseReport& report) const
 {
-    PageRegion* const region{region_of(pfn_of(block))};
+    PageRegion* const region{buddy_.region_of(pfn_of(block))};
     if (region == nullptr) {
         report.kind = MisuseKind::no_memory;
-        return nullptr;
+        return std::nullopt;
     }
     if (block.value() % page_size == 0 && order.is_valid() && region->get(pfn_of(block)).is(PageState::used, order))
-        return region;
+        return BlockRef{region, pfn_of(block)};
     diagnose(*region, pfn_of(block), report);
-    return nullptr;
+    return std::nullopt;
 }
 
 void NodeAllocator::diagnose(PageRegion const& region, Pfn frame, MisuseReport& report) const
@@ -30,8 +30,9 @@ void NodeAllocator::diagnose(PageRegion const& region, Pfn frame, MisuseReport& 
         report.state = entry.state();
         report.block = address_of(first);
         report.block_order = entry.order();
-        report.owner = entry.state() == PageState::free ? region.get(frame).owner() : entry.owner();
-        if (entry.state() == PageState::free)
+        bool const is_used = entry.state() == PageState::used;
+        report.owner = is_used ? entry.owner() : region.get(frame).owner();
+        if (!is_used)
             report.kind = MisuseKind::double_free;
         else
             report.kind = first == frame ? MisuseKind::wrong_order : MisuseKind::middle_page;
@@ -41,98 +42,33 @@ void NodeAllocator::diagnose(PageRegion const& region, Pfn frame, MisuseReport& 
         report.kind = MisuseKind::misaligned;
 }
 
-void NodeAllocator::die_of_corruption(Pfn block, Order order) const
-{
-    on_misuse_({.kind = MisuseKind::corrupt_links,
-                .address = address_of(block),
-                .order = order,
-                .node = node_,
-                .state = PageState::free,
-                .block = address_of(block),
-                .block_order = order,
-                .owner = region_of(block)->get(block).owner()});
-    // There is no going on, whatever the handler thinks: this list, at least, is lost.
-    assert_fail("free pages keep what we wrote to them", __FILE__, __LINE__);
-}
-
 NodeStats NodeAllocator::stats() const
 {
+    std::uint64_t const span{regions_.back().range().end.value() - regions_.front().range().first.value()};
     Guard guard{lock_, irqs_off};
-    std::uint64_t span{0};
-    if (!regions_.empty())
-        span = regions_.back().range().end.value() - regions_.front().range().first.value();
-    return {.present = present_, .free = free_, .used = used_, .reserved = reserved_, .span = span};
+    // The caches change without our lock, but what they have was counted as out before they got it and until after they
+    // gave it back.
+    std::uint64_t const out{present_ - reserved_ - free_count()};
+    std::uint64_t const cached{cached_pages()};
+    HV_ASSERT(cached <= out);
+    return {.present = present_,
+            .free = free_count(),
+            .used = out - cached,
+            .cached = cached,
+            .reserved = reserved_,
+            .span = span,
+            .dirty = buddy_.dirty_pages() + scrubbing_,
+            .claimed = claimed_};
 }
 
 bool NodeAllocator::is_consistent() const
 {
     Guard guard{lock_, irqs_off};
-    Walk const seen{walk()};
-    if (!seen.is_sound || seen.free != free_ || seen.used != used_ || free_ + used_ + reserved_ != present_ ||
-        free_pages_hint() != free_)
-        return false;
-    for (unsigned value = 0; value <= Order::largest; ++value)
-        if (!list_is_sound(Order{value}, seen.free_blocks[value]))
-            return false;
-    return true;
-}
-
-NodeAllocator::Walk NodeAllocator::walk() const
-{
-    Walk result;
-    for (PageRegion const& region : regions_) {
-        Pfn at{region.range().first};
-        while (at < region.range().end && result.is_sound) {
-            PageEntry const entry{region.get(at)};
-            if (entry.state() == PageState::none) {
-                at = region.skip_empty(at);
-                continue;
-            }
-            walk_block(region, at, entry, result);
-            at = Pfn{at.value() + entry.order().pages()};
-        }
-    }
-    return result;
-}
-
-void NodeAllocator::walk_block(PageRegion const& region, Pfn first, PageEntry entry, Walk& walk) const
-{
-    Order const order{entry.order()};
-    if (!order.is_valid() || first.value() % order.pages() != 0 || !region.contains(first, order)) {
-        walk.is_sound = false;
-        return;
-    }
-    // Only a block's first page has a state.
-    for (Pfn at = region.skip_empty(first); at.value() < first.value() + order.pages(); at = region.skip_empty(at))
-        if (region.get(at).state() != PageState::none)
-            walk.is_sound = false;
-    if (entry.state() == PageState::used) {
-        walk.used += order.pages();
-        return;
-    }
-    walk.free += order.pages();
-    ++walk.free_blocks[order.value()];
-    if (order.value() < Order::largest && has_free_buddy(region, first, order))
-        walk.is_sound = false;
-}
-
-bool NodeAllocator::list_is_sound(Order order, std::uint64_t expected) const
-{
-    FreeList const& list = lists_[order.value()];
-    if (list.empty() == ((non_empty_ >> order.value() & 1) != 0))
-        return false;
-    std::uint64_t length{0};
-    std::optional<Pfn> block;
-    if (!list.empty())
-        block = list.front();
-    // Bounded, should the links form a ring. As many list members as free blocks means the same blocks.
-    for (; block && length <= expected; block = FreeList::next(map_, *block)) {
-        PageRegion const* const region{region_of(*block)};
-        if (region == nullptr || !region->get(*block).is(PageState::free, order) || !FreeList::is_intact(map_, *block))
-            return false;
-        ++length;
-    }
-    return length == expected;
+    Buddy::Walk const seen{buddy_.walk()};
+    return seen.is_sound && buddy_.lists_agree_with(seen) && seen.scrubbing == scrubbing_ &&
+           seen.cached == cached_pages() &&
+           seen.free + seen.dirty + seen.scrubbing + seen.used + seen.cached + reserved_ == present_ &&
+           free_pages_hint() == free_count() && dirty_pages_hint() == buddy_.dirty_pages() && claimed_ <= free_count();
 }
 
 std::uint64_t NodeAllocator::pages_of(DomainId owner) const
@@ -155,7 +91,65 @@ std::uint64_t NodeAllocator::free_blocks(Order order) const
 {
     HV_ASSERT(order.is_valid());
     Guard guard{lock_, irqs_off};
-    return walk().free_blocks[order.value()];
+    Buddy::Walk const seen{buddy_.walk()};
+    return seen.blocks[static_cast<unsigned>(Shelf::high)][order.value()] +
+           seen.blocks[static_cast<unsigned>(Shelf::low)][order.value()];
+}
+
+// Lists keep their links at the beginning of free pages; what comes after is ours.
+namespace {
+
+constexpr std::uint64_t poison = 0xF4EEF4EEF4EEF4EE;
+constexpr std::uint64_t first_word = 4;
+constexpr std::uint64_t words_of_a_page = page_size / sizeof(std::uint64_t);
+// Larger blocks are rare, and filling one would take a second.
+constexpr Order largest_poisoned = order_2m;
+
+} // namespace
+
+void NodeAllocator::spoil_content(PhysAddr block, Order order, std::uintptr_t caller, bool with_poison) const
+{
+    if (order > largest_poisoned)
+        return;
+    PageRegion& region{*find_region(regions_, pfn_of(block))};
+    PageEntry const head{region.get(pfn_of(block))};
+    for (std::uint64_t page = 0; page < order.pages(); ++page) {
+        Pfn const frame{pfn_of(block).value() + page};
+        region.set_caller(frame, caller);
+        if (!with_poison || !rules_.poison)
+            continue;
+        auto* const words = rules_.map.at<std::uint64_t>(address_of(frame));
+        for (std::uint64_t i = first_word; i < words_of_a_page; ++i)
+            words[i] = poison;
+        region.set(frame, region.get(frame).with_owner_of(head).with_poison(true));
+    }
+}
+
+void NodeAllocator::check_content(PhysAddr block, Order order) const
+{
+    PageRegion& region{*find_region(regions_, pfn_of(block))};
+    for (std::uint64_t page = 0; page < order.pages(); ++page) {
+        Pfn const frame{pfn_of(block).value() + page};
+        PageEntry const entry{region.get(frame)};
+        if (!entry.is_poisoned())
+            continue;
+        region.set(frame, entry.with_poison(false));
+        auto const* const words = rules_.map.at<std::uint64_t const>(address_of(frame));
+        for (std::uint64_t i = first_word; i < words_of_a_page; ++i) {
+            if (words[i] == poison)
+                continue;
+            rules_.on_misuse({.kind = MisuseKind::write_after_free,
+                              .address = PhysAddr{address_of(frame).value() + i * sizeof(std::uint64_t)},
+                              .order = order,
+                              .node = node_,
+                              .state = PageState::free,
+                              .block = block,
+                              .block_order = order,
+                              .owner = entry.owner(),
+                              .caller = region.caller(frame)});
+            break;
+        }
+    }
 }
 
 } // namespace hv::mm

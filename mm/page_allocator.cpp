@@ -4,16 +4,34 @@ namespace hv::mm {
 
 Result<PhysAddr, AllocError> PageAllocator::allocate(Request const& request)
 {
+    if (injection_.strikes())
+        return fail(exhaustion_of(request.policy));
+    return allocate_unharmed(request);
+}
+
+Result<PhysAddr, AllocError> PageAllocator::allocate_slowly(CpuId self, Request request)
+{
+    if (injection_.strikes())
+        return fail(exhaustion_of(request.policy));
+    PageCache* const cache{may_be_cached(request) ? cache_of(self) : nullptr};
+    PhysAddr block;
+    if (cache != nullptr && cache->node() == request.node &&
+        (cache->try_allocate(request.order, request.owner, block) ||
+         (cache->refill(request.order) && cache->try_allocate(request.order, request.owner, block))))
+        return block;
+    return allocate_unharmed(request);
+}
+
+Result<PhysAddr, AllocError> PageAllocator::allocate_unharmed(Request const& request)
+{
     if (!request.order.is_valid())
         return fail(AllocError::order_too_large);
-    if (request.owner == nullptr)
-        return place(request);
-    if (!is_attached(*request.owner))
+    if (request.owner != nullptr && !accounts_.is_attached(*request.owner))
         return fail(AllocError::bad_request);
-    if (!request.owner->grant(request.order.pages()))
+    if (request.owner != nullptr && !request.owner->grant(request.order.pages()))
         return fail(AllocError::over_limit);
     Result<PhysAddr, AllocError> const placed = place(request);
-    if (!placed)
+    if (!placed && request.owner != nullptr)
         request.owner->cancel(request.order.pages());
     return placed;
 }
@@ -29,21 +47,23 @@ Result<PhysAddr, AllocError> PageAllocator::place(Request const& request)
 
     switch (request.policy) {
     case Policy::strict_node:
-        return take(request, node);
+        return take(request, node, false);
     case Policy::strict_set:
-        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, set))
+        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, set, false))
             return taken;
         return fail(AllocError::exhausted_set);
     case Policy::interleave:
         return place_interleaved(request);
     case Policy::preferred:
-        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, NodeMask::of(node)))
+        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, NodeMask::of(node), false))
             return taken;
-        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, set))
+        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, set, false))
             return taken;
-        return take_nearest(request, usable_ - set - NodeMask::of(node));
+        return spill(request, usable_ - set - NodeMask::of(node));
     case Policy::local:
-        return take_nearest(request, usable_);
+        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, NodeMask::of(node), false))
+            return taken;
+        return spill(request, usable_ - NodeMask::of(node));
     }
     return fail(AllocError::bad_request);
 }
@@ -55,22 +75,34 @@ Result<PhysAddr, AllocError> PageAllocator::place_interleaved(Request const& req
     NodeId const start{cursor.advance(set)};
     NodeId node{start};
     do {
-        if (Result<PhysAddr, AllocError> const taken = take(request, node))
+        if (Result<PhysAddr, AllocError> const taken = take(request, node, false))
             return taken;
         node = set.cycle(node);
     } while (node != start);
     // Going by free memory among equally far nodes would interleave over them too, which nobody asked for.
-    for (unsigned n = 0; n < nodes(); ++n) {
-        node = order_.nth(start, n);
-        if (set.test(node))
+    for (bool const spares_low : {true, false}) {
+        if (spares_low && rules_.low_reserve == 0)
             continue;
-        if (Result<PhysAddr, AllocError> const taken = take(request, node))
-            return taken;
+        for (unsigned n = 0; n < nodes(); ++n) {
+            node = order_.nth(start, n);
+            if (set.test(node))
+                continue;
+            if (Result<PhysAddr, AllocError> const taken = take(request, node, spares_low))
+                return taken;
+        }
     }
     return fail(AllocError::exhausted);
 }
 
-Result<PhysAddr, AllocError> PageAllocator::take_nearest(Request const& request, NodeMask candidates)
+Result<PhysAddr, AllocError> PageAllocator::spill(Request const& request, NodeMask candidates)
+{
+    if (rules_.low_reserve != 0 && request.below == PhysAddr{physical_limit})
+        if (Result<PhysAddr, AllocError> const taken = take_nearest(request, candidates, true))
+            return taken;
+    return take_nearest(request, candidates, false);
+}
+
+Result<PhysAddr, AllocError> PageAllocator::take_nearest(Request const& request, NodeMask candidates, bool spares_low)
 {
     candidates = candidates & usable_;
     while (!candidates.empty()) {
@@ -78,7 +110,7 @@ Result<PhysAddr, AllocError> PageAllocator::take_nearest(Request const& request,
         candidates = candidates - group;
         while (!group.empty()) {
             NodeId const node{freest(group)};
-            if (Result<PhysAddr, AllocError> const taken = take(request, node))
+            if (Result<PhysAddr, AllocError> const taken = take(request, node, spares_low))
                 return taken;
             group.clear(node);
         }
@@ -100,12 +132,16 @@ NodeId PageAllocator::freest(NodeMask nodes) const
     return best;
 }
 
-Result<PhysAddr, AllocError> PageAllocator::take(Request const& request, NodeId node)
+Result<PhysAddr, AllocError> PageAllocator::take(Request const& request, NodeId node, bool spares_low)
 {
     if (nodes_[node.value()] == nullptr)
         return fail(AllocError::exhausted_node);
-    DomainId const owner{request.owner != nullptr ? request.owner->domain() : kernel_owner};
-    Result<PhysAddr, AllocError> const block = nodes_[node.value()]->allocate(request.order, owner);
+    Result<PhysAddr, AllocError> const block =
+        nodes_[node.value()]->allocate({.order = request.order,
+                                        .owner = request.owner != nullptr ? request.owner->domain() : kernel_owner,
+                                        .account = request.owner,
+                                        .below = request.below.value(),
+                                        .spares_low = spares_low});
     if (block && request.owner != nullptr)
         request.owner->charge(node, request.order.pages());
     return block;
@@ -113,19 +149,35 @@ Result<PhysAddr, AllocError> PageAllocator::take(Request const& request, NodeId 
 
 void PageAllocator::free(PhysAddr block, Order order)
 {
+    free_home(block, order, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
+}
+
+void PageAllocator::free_slowly(CpuId self, PhysAddr block, Order order)
+{
+    auto const caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
+    PageCache* const cache{PageCache::keeps(order) ? cache_of(self) : nullptr};
+    if (cache != nullptr && (cache->try_free(block, order, caller) ||
+                             (cache->make_room(block, order) && cache->try_free(block, order, caller))))
+        return;
+    free_home(block, order, caller);
+}
+
+void PageAllocator::free_home(PhysAddr block, Order order, std::uintptr_t caller)
+{
     std::optional<NodeId> const node = map_.node_of(block);
     if (!node || nodes_[node->value()] == nullptr) {
         // RAM of a node without an allocator is all reserved.
-        on_misuse_({.kind = node ? MisuseKind::never_allocated : MisuseKind::no_memory,
-                    .address = block,
-                    .order = order,
-                    .node = node ? *node : NodeId{}});
+        rules_.on_misuse({.kind = node ? MisuseKind::never_allocated : MisuseKind::no_memory,
+                          .address = block,
+                          .order = order,
+                          .node = node ? *node : NodeId{},
+                          .caller = caller});
         return;
     }
-    std::optional<DomainId> const owner = nodes_[node->value()]->free(block, order);
+    std::optional<DomainId> const owner = nodes_[node->value()]->free(block, order, caller);
     if (!owner)
         return; // Reported.
-    if (DomainAccount* const account = account_of(*owner))
+    if (DomainAccount* const account = accounts_.at(PageEntry{PageState::used, order, *owner}.owner_slot()))
         account->uncharge(*node, order.pages());
 }
 
@@ -133,7 +185,7 @@ Status<AllocError> PageAllocator::transfer(PhysAddr block, Order order, DomainAc
 {
     if (!order.is_valid())
         return fail(AllocError::order_too_large);
-    if (to != nullptr && !is_attached(*to))
+    if (to != nullptr && !accounts_.is_attached(*to))
         return fail(AllocError::bad_request);
     std::optional<NodeId> const node = map_.node_of(block);
     if (!node || nodes_[node->value()] == nullptr) {
@@ -151,37 +203,36 @@ Status<AllocError> PageAllocator::transfer(PhysAddr block, Order order, DomainAc
     }
     if (to != nullptr)
         to->charge(*node, order.pages());
-    if (DomainAccount* const from = account_of(*before))
+    if (DomainAccount* const from = accounts_.at(PageEntry{PageState::used, order, *before}.owner_slot()))
         from->uncharge(*node, order.pages());
     return done;
 }
 
 Status<AllocError> PageAllocator::attach(DomainAccount& account)
 {
-    if (account.domain().value() >= accounts_.size())
-        return fail(AllocError::bad_request);
-    DomainAccount* nobody{nullptr};
-    // release: who finds the account finds it constructed. relaxed on failure: nothing is read through it.
-    if (!accounts_[account.domain().value()].compare_exchange_strong(nobody, &account, std::memory_order_release,
-                                                                     std::memory_order_relaxed))
+    if (!accounts_.attach(account))
         return fail(AllocError::bad_request);
     return done;
 }
 
 Status<AllocError> PageAllocator::detach(DomainAccount& account)
 {
-    if (!is_attached(account) || account.total() != 0)
+    if (!accounts_.is_attached(account) || account.total() != 0 || account.claimed() != 0)
         return fail(AllocError::bad_request);
-    accounts_[account.domain().value()].store(nullptr, std::memory_order_release);
+    accounts_.detach(account);
     return done;
 }
 
-bool PageAllocator::is_attached(DomainAccount const& account) const { return account_of(account.domain()) == &account; }
-
-DomainAccount* PageAllocator::account_of(DomainId owner) const
+std::uint64_t PageAllocator::scrub_some(NodeId node, std::uint64_t budget)
 {
-    // acquire: pairs with attach().
-    return owner.value() < accounts_.size() ? accounts_[owner.value()].load(std::memory_order_acquire) : nullptr;
+    NodeAllocator* const allocator{node.value() < nodes() ? nodes_[node.value()] : nullptr};
+    return allocator == nullptr ? 0 : allocator->scrub(budget);
+}
+
+void PageAllocator::drain_caches()
+{
+    for (NodeId const node : usable_)
+        static_cast<void>(nodes_[node.value()]->drain_caches());
 }
 
 } // namespace hv::mm

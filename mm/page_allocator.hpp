@@ -9,25 +9,31 @@
 //   strict_node   the node
 //   strict_set    the set by distance; the node itself first only if it is a member
 //   interleave    the next member of the set after that of the owner's last call, the other members cyclically, then
-//   all
-//                 other nodes by distance from that next member, equally far ones by lowest id alone
+//                 all other nodes by distance from that next member, equally far ones by lowest id alone
 //
-// Xen goes through nodes by number, both within the set and outside; we go by distance. There is no low-memory reserve
-// that would push a domain off its node: nobody here needs low memory.
+// Xen goes through nodes by number, both within the set and outside; we go by distance. Xen keeps a quarter of node 0
+// for low memory and so pushes domains off their node; we keep a few pages a node (low_reserve), and only from those
+// who have no business on that node.
 //
-// Locking: none of its own; the nodes' locks (rank 40) are taken one at a time. Callers have interrupts off.
-// Floor: mm.
+// With the number of the pCPU that calls, single pages and 2 MiB blocks come from its cache if they are wanted on its
+// own node; without, always from the node.
+//
+// Locking: the claims' lock (rank 38), else none of its own; caches' (39) and nodes' locks (40) are taken one at a
+// time. Callers have interrupts off. Floor: mm.
 #pragma once
 
 #include "arch/generic/format.hpp"
 #include "arch/generic/mask.hpp"
 #include "arch/generic/result.hpp"
+#include "mm/account_table.hpp"
 #include "mm/distance_order.hpp"
 #include "mm/domain_account.hpp"
 #include "mm/early_allocator.hpp"
+#include "mm/failure_injection.hpp"
 #include "mm/machine_memory.hpp"
 #include "mm/node_allocator.hpp"
 #include "mm/node_map.hpp"
+#include "mm/page_cache.hpp"
 #include "mm/types.hpp"
 
 #include <array>
@@ -36,14 +42,40 @@
 
 namespace hv::mm {
 
+inline constexpr std::uint16_t claims_lock_rank = 38;
+
+// The first three begin at the request's node.
 enum class Policy : std::uint8_t { local, preferred, strict_node, strict_set, interleave };
+
+// What a search by this policy says when it was in vain.
+[[nodiscard]] constexpr AllocError exhaustion_of(Policy policy)
+{
+    switch (policy) {
+    case Policy::strict_node:
+        return AllocError::exhausted_node;
+    case Policy::strict_set:
+        return AllocError::exhausted_set;
+    case Policy::local:
+    case Policy::preferred:
+    case Policy::interleave:
+        break;
+    }
+    return AllocError::exhausted;
+}
 
 struct Request {
     Order order{};
     Policy policy{Policy::local};
     NodeId node{};  // where to begin; interleave does not ask for it
     NodeMask set{}; // preferred (may be empty), strict_set, interleave; nodes the machine lacks do not count
-    DomainAccount* owner{nullptr}; // attached; null: the kernel, which no account is charged for
+    DomainAccount* owner{nullptr};  // attached; null: the kernel, which no account is charged for
+    PhysAddr below{physical_limit}; // the block ends at or below this address
+};
+
+// So many pages on these nodes, as the domain likes.
+struct Claim {
+    NodeMask nodes{};
+    std::uint64_t pages{0};
 };
 
 class PageAllocator {
@@ -54,28 +86,67 @@ public:
     PageAllocator(PageAllocator const&) = delete;
     PageAllocator& operator=(PageAllocator const&) = delete;
 
-    // A block of 2^order pages, aligned to its size; the content is whatever its last owner left. Errors: those of
-    // AllocError, where exhausted_node and exhausted_set come from the strict policies only.
+    // Give each pCPU a cache of its node's memory, if it has any; `node_of` by pCPU number. Once, at boot. Error:
+    // exhausted_node, and then those that have no cache do without.
+    [[nodiscard]] Status<AllocError> create_caches(std::span<NodeId const> node_of);
+
+    // A block of 2^order pages, aligned to its size; the content is whatever its last owner left, or zeroes after a
+    // domain that died. Errors: those of AllocError, where exhausted_node and exhausted_set come from the strict
+    // policies only.
     [[nodiscard]] Result<PhysAddr, AllocError> allocate(Request const& request);
+    [[nodiscard, gnu::always_inline]] Result<PhysAddr, AllocError> allocate(CpuId self, Request const& request)
+    {
+        PageCache* const cache{may_be_cached(request) ? cache_of(self) : nullptr};
+        PhysAddr block;
+        if (!is_debug && cache != nullptr && cache->node() == request.node &&
+            cache->try_allocate(request.order, request.owner, block)) [[likely]]
+            return block;
+        return allocate_slowly(self, request);
+    }
 
     // Give back a block exactly as it was allocated; it goes to its own node, and its owner is credited. Anything else
     // is reported to on_misuse, and changes nothing.
-    void free(PhysAddr block, Order order);
+    [[gnu::noinline]] void free(PhysAddr block, Order order);
+    [[gnu::always_inline]] void free(CpuId self, PhysAddr block, Order order)
+    {
+        PageCache* const cache{PageCache::keeps(order) ? cache_of(self) : nullptr};
+        if (!is_debug && cache != nullptr && cache->try_free(block, order, 0)) [[likely]]
+            return;
+        free_slowly(self, block, order);
+    }
+
+    // Promise memory to a domain that is about to be built: all parts or nothing. Its allocations use its promises up,
+    // those of others leave them alone. Not at the same time as its allocations. A part for several nodes is spread
+    // over them as evenly as they have room. Errors: bad_request (not attached, no such node), over_limit,
+    // exhausted_set.
+    [[nodiscard]] Status<AllocError> claim(DomainAccount& account, std::span<Claim const> parts);
+    void unclaim_all(DomainAccount& account);
+    // The domain is being destroyed: it has no claims any more, and what it gives back is zeroed before anybody else
+    // gets it.
+    void begin_destruction(DomainAccount& account);
+
+    // For idle pCPUs of the node: zero up to `budget` pages that dead domains left there, and say how many. 16 pages
+    // take some ten microseconds.
+    [[nodiscard]] std::uint64_t scrub_some(NodeId node, std::uint64_t budget);
 
     // Make `to` (null: the kernel) the owner of an allocated block. Errors: over_limit; bad_request if `to` is not
     // attached, or after misuse was reported.
     [[nodiscard]] Status<AllocError> transfer(PhysAddr block, Order order, DomainAccount* to);
 
     // An account can own memory from attach() to detach(). Error: bad_request, if the domain number is not below
-    // max_domains, is taken (attach), or the account is not attached or still has pages (detach).
+    // max_domains, is taken (attach), or the account is not attached or still has pages or claims (detach).
     [[nodiscard]] Status<AllocError> attach(DomainAccount& account);
     [[nodiscard]] Status<AllocError> detach(DomainAccount& account);
+
+    // Give what the pCPUs have cached back to the nodes.
+    void drain_caches();
+    [[nodiscard]] FailureInjection& injection() { return injection_; }
 
     [[nodiscard]] unsigned nodes() const { return order_.nodes(); }
     [[nodiscard]] NodeStats stats(NodeId node) const;
     [[nodiscard]] NodeMap const& node_map() const { return map_; }
     [[nodiscard]] DistanceOrder const& distance_order() const { return order_; }
-    [[nodiscard]] DirectMap direct_map() const { return direct_map_; }
+    [[nodiscard]] DirectMap direct_map() const { return rules_.direct_map; }
     // Nodes whose memory can be allocated, and nodes that have RAM but not enough to hold their own tables: that RAM
     // counts as reserved, and boot says so.
     [[nodiscard]] NodeMask usable() const { return usable_; }
@@ -87,32 +158,53 @@ public:
     [[nodiscard]] bool is_consistent() const;
 
 private:
-    using AccountSlot = std::atomic<DomainAccount*>;
-
-    explicit PageAllocator(EarlyAllocator const& early, std::span<MemoryBlock const> blocks,
-                           std::span<AccountSlot> accounts);
+    explicit PageAllocator(EarlyAllocator const& early, std::span<MemoryBlock const> blocks, AccountTable accounts);
     void build_node(EarlyAllocator& early, NodeId node);
+    [[nodiscard]] PageCache::Capacity cache_capacity(NodeId node, std::size_t pcpus_of_node) const;
 
-    [[nodiscard]] bool is_attached(DomainAccount const& account) const;
-    [[nodiscard]] DomainAccount* account_of(DomainId owner) const;
+    [[nodiscard]] PageCache* cache_of(CpuId self) const
+    {
+        HV_ASSERT(self.value() < caches_.size());
+        return caches_[self.value()];
+    }
+    void free_home(PhysAddr block, Order order, std::uintptr_t caller);
+    [[nodiscard]] static constexpr bool may_be_cached(Request const& request)
+    {
+        return request.policy <= Policy::strict_node && PageCache::keeps(request.order) &&
+               request.below == PhysAddr{physical_limit};
+    }
+    // The whole of it, as debug builds always do it. By value: the fast path then never puts the request together.
+    [[nodiscard, gnu::noinline]] Result<PhysAddr, AllocError> allocate_slowly(CpuId self, Request request);
+    [[gnu::noinline]] void free_slowly(CpuId self, PhysAddr block, Order order);
+
+    // Without asking for injected failures.
+    [[nodiscard]] Result<PhysAddr, AllocError> allocate_unharmed(Request const& request);
     [[nodiscard]] Result<PhysAddr, AllocError> place(Request const& request);
     [[nodiscard]] Result<PhysAddr, AllocError> place_interleaved(Request const& request);
     // On one node, and charge the owner for it there.
-    [[nodiscard]] Result<PhysAddr, AllocError> take(Request const& request, NodeId node);
+    [[nodiscard]] Result<PhysAddr, AllocError> take(Request const& request, NodeId node, bool spares_low);
     // On one of `candidates`, by distance from request.node.
-    [[nodiscard]] Result<PhysAddr, AllocError> take_nearest(Request const& request, NodeMask candidates);
+    [[nodiscard]] Result<PhysAddr, AllocError> take_nearest(Request const& request, NodeMask candidates,
+                                                            bool spares_low);
+    // The same where nobody asked for these nodes: their low memory is the last to go.
+    [[nodiscard]] Result<PhysAddr, AllocError> spill(Request const& request, NodeMask candidates);
     [[nodiscard]] NodeId freest(NodeMask nodes) const;
+    [[nodiscard]] bool claim_part(DomainAccount& account, Claim const& part) HV_REQUIRES(claims_lock_);
+    [[nodiscard]] std::uint64_t claim_on(DomainAccount& account, NodeId node, std::uint64_t least, std::uint64_t most)
+        HV_REQUIRES(claims_lock_);
     [[nodiscard]] bool node_is_consistent(NodeId node) const;
 
     NodeMap map_;
-    DirectMap direct_map_;
-    MisuseHandler on_misuse_;
+    AccountTable const accounts_;
+    std::array<PageCache*, CpuMask::capacity> caches_{}; // by pCPU; null: none
+    FailureInjection injection_;
+    MachineMemory const rules_;
     NodeMask usable_;
     NodeMask too_small_;
-    std::span<AccountSlot> accounts_;                        // by domain number
     std::array<NodeAllocator*, NodeMask::capacity> nodes_{}; // null: not usable
     DistanceOrder order_;
     InterleaveCursor kernel_interleave_;
+    TicketLock claims_lock_{LockKey{.rank = claims_lock_rank, .ordinal = 0}}; // one claim at a time: all or nothing
 };
 
 } // namespace hv::mm

@@ -28,10 +28,12 @@ protected:
     Misuse()
     {
         EXPECT_TRUE(machine.pages().attach(account).ok());
-        // The first block of this size lies against the tables; the next is half of a larger one.
-        EXPECT_TRUE(machine.pages().allocate({.order = Order{3}, .policy = Policy::strict_node, .node = node(1)}).ok());
-        owned = *machine.pages().allocate(
-            {.order = Order{3}, .policy = Policy::strict_node, .node = node(1), .owner = &account});
+        // Away from the tables at the top, so that it is half of a larger block.
+        owned = *machine.pages().allocate({.order = Order{3},
+                                           .policy = Policy::strict_node,
+                                           .node = node(1),
+                                           .owner = &account,
+                                           .below = PhysAddr{24 * MiB}});
     }
 
     // The free is refused with exactly one report, and no counter changes.
@@ -74,8 +76,8 @@ TEST_F(Misuse, DoubleFreeNamesTheLastOwner)
 
 TEST_F(Misuse, DoubleFreeIsSeenWhenTheBlockCouldNotMerge)
 {
-    PhysAddr const other{
-        *machine.pages().allocate({.order = Order{3}, .policy = Policy::strict_node, .node = node(1)})};
+    PhysAddr const other{*machine.pages().allocate(
+        {.order = Order{3}, .policy = Policy::strict_node, .node = node(1), .below = PhysAddr{24 * MiB}})};
     PhysAddr const low{std::min(owned, other)};
     ASSERT_EQ(std::max(owned, other).value() - low.value(), Order{3}.bytes()) << "they are buddies";
     machine.pages().free(owned, Order{3});

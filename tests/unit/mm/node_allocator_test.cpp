@@ -173,7 +173,8 @@ TEST(NodeAllocator, ReportsThePresentPagesAndTheSpanWithItsHole)
     EXPECT_EQ(stats.span, 8 * GiB / page_size);
     EXPECT_EQ(stats.present, 6 * GiB / page_size);
     EXPECT_EQ(stats.free + stats.used + stats.reserved, stats.present);
-    EXPECT_LT(stats.reserved, 4 * MiB * 2 / page_size) << "4 bytes a page and little else";
+    // 0.15 % of the memory at most; debug builds also remember who freed each page.
+    EXPECT_LT(stats.reserved, stats.present * (is_debug ? 45 : 15) / 10'000);
     EXPECT_TRUE(machine.pages().is_consistent());
 }
 

@@ -222,10 +222,12 @@ TEST(PageAllocator, DescribesItsNodesInOneLineEach)
     std::string const lines{sink.text()};
     EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 3);
     EXPECT_NE(
-        lines.find("node 1: 4096 pages present, 0 free, 0 used, 4096 reserved; no room for its tables, not used\n"),
+        lines.find(
+            "node 1: 4096 pages present, 0 free, 0 used, 0 cached, 4096 reserved; no room for its tables, not used\n"),
         std::string::npos)
         << lines;
-    EXPECT_NE(lines.find("node 2: 0 pages present, 0 free, 0 used, 0 reserved\n"), std::string::npos) << lines;
+    EXPECT_NE(lines.find("node 2: 0 pages present, 0 free, 0 used, 0 cached, 0 reserved\n"), std::string::npos)
+        << lines;
 }
 
 } // namespace
