@@ -108,6 +108,8 @@ public:
     [[nodiscard]] NodeStats stats() const HV_EXCLUDES(lock_);
     // Without the lock: may be stale by the time it is used.
     [[nodiscard]] std::uint64_t free_pages_hint() const { return free_hint_.load(std::memory_order_relaxed); }
+    // The same with what the caches have, which can be called back.
+    [[nodiscard]] std::uint64_t available_pages_hint() const { return free_pages_hint() + cached_pages(); }
     [[nodiscard]] std::uint64_t dirty_pages_hint() const { return dirty_hint_.load(std::memory_order_relaxed); }
 
     // Debug builds with poison: see misuse.hpp.

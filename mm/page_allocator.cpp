@@ -121,9 +121,11 @@ Result<PhysAddr, AllocError> PageAllocator::take_nearest(Request const& request,
 NodeId PageAllocator::freest(NodeMask nodes) const
 {
     NodeId best{*nodes.first()};
+    if (nodes.count() == 1)
+        return best;
     std::uint64_t most{0};
     for (NodeId const node : nodes) {
-        std::uint64_t const free_pages{nodes_[node.value()]->free_pages_hint()};
+        std::uint64_t const free_pages{nodes_[node.value()]->available_pages_hint()};
         if (free_pages > most) {
             most = free_pages;
             best = node;

@@ -67,18 +67,19 @@ private:
 class TestMachine {
 public:
     explicit TestMachine(std::vector<mm::MemoryBlock> const& blocks, unsigned nodes,
-                         std::vector<Distance> const& distances = {}, std::vector<mm::PhysRange> const& reserved = {})
+                         std::vector<Distance> const& distances = {}, std::vector<mm::PhysRange> const& reserved = {},
+                         mm::MachineMemory rules = {}) // of which only what concerns no single block counts
         : arena_{size_of(blocks)}
     {
         misuse().clear();
-        Status<mm::BuildError> const status =
-            early_->init({.blocks = blocks,
-                          .reserved = reserved,
-                          .nodes = nodes,
-                          .distances = distances,
-                          .direct_map = arena_.map(),
-                          .on_misuse = [](mm::MisuseReport const& report) { misuse().push_back(report); },
-                          .max_domains = 64});
+        rules.blocks = blocks;
+        rules.reserved = reserved;
+        rules.nodes = nodes;
+        rules.distances = distances;
+        rules.direct_map = arena_.map();
+        rules.on_misuse = [](mm::MisuseReport const& report) { misuse().push_back(report); };
+        rules.max_domains = 64;
+        Status<mm::BuildError> const status = early_->init(rules);
         if (!status)
             ADD_FAILURE() << "build fault " << static_cast<int>(status.error().fault);
     }

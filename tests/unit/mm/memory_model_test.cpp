@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <cstdlib>
 #include <deque>
 #include <random>
 
@@ -46,6 +47,21 @@ public:
             EXPECT_TRUE(machine_.pages().attach(accounts_.emplace_back(domain(n), limit)).ok());
         }
         blocks_ = machine_.early().present();
+        for (unsigned cpu = 0; cpu < 2 * nodes; ++cpu)
+            node_of_pcpu_.push_back(node(cpu % nodes));
+    }
+
+    // Two pCPUs a node; what their caches have is as free as anything else to the model.
+    void create_caches()
+    {
+        static_cast<void>(machine_.pages().create_caches(node_of_pcpu_));
+        // The caches themselves are the kernel's, one page each, for ever: the model sees them by their absence.
+        has_caches_ = true;
+        for (NodeId const n : NodeMask::first_n(nodes_)) {
+            overhead_.push_back(machine_.pages().stats(n).used);
+            free_[n.value()] -= overhead_.back();
+        }
+        forget_frames_in_use();
     }
 
     void run(int operations, int check_every)
@@ -60,6 +76,7 @@ public:
                 free();
             else
                 transfer();
+            check_books();
             if (i % check_every == 0)
                 check();
         }
@@ -74,6 +91,35 @@ public:
 
 private:
     unsigned pick(unsigned below) { return static_cast<unsigned>(random_() % below); }
+    [[nodiscard]] CpuId any_pcpu()
+    {
+        return CpuId{static_cast<CpuId::Rep>(pick(static_cast<unsigned>(node_of_pcpu_.size())))};
+    }
+    // Frames that the allocator has but that neither are free nor belong to a block we know of: by their entries they
+    // are the kernel's. Found by taking everything that can be had, and giving it back.
+    void forget_frames_in_use()
+    {
+        std::vector<PhysAddr> all;
+        while (Result<PhysAddr, AllocError> const page = machine_.pages().allocate({}))
+            all.push_back(*page);
+        std::vector<bool> is_free(frames_.size(), false);
+        for (PhysAddr const page : all) {
+            is_free[page.value() / page_size] = true;
+            machine_.pages().free(page, order_4k);
+        }
+        for (std::size_t i = 0; i < frames_.size(); ++i)
+            if (frames_[i] == frame_free && !is_free[i])
+                frames_[i] = frame_reserved;
+    }
+    // What can be checked at every step.
+    void check_books()
+    {
+        for (NodeId const n : NodeMask::first_n(nodes_)) {
+            NodeStats const stats{machine_.pages().stats(n)};
+            ASSERT_EQ(stats.free + stats.used + stats.cached + stats.reserved, stats.present);
+            ASSERT_EQ(stats.free + stats.cached, free_[n.value()]);
+        }
+    }
     [[nodiscard]] DomainAccount* account(int owner)
     {
         return owner == kernel ? nullptr : &accounts_[static_cast<std::size_t>(owner - 1)];
@@ -95,7 +141,9 @@ private:
         Request const request{any_request(owner)};
         bool const over_limit =
             request.owner != nullptr && request.owner->total() + request.order.pages() > request.owner->max_pages();
-        Result<PhysAddr, AllocError> const got = machine_.pages().allocate(request);
+        Result<PhysAddr, AllocError> const got = has_caches_ && pick(4) != 0
+                                                     ? machine_.pages().allocate(any_pcpu(), request)
+                                                     : machine_.pages().allocate(request);
         if (!got) {
             ++failures_;
             EXPECT_EQ(got.error(), over_limit ? AllocError::over_limit : error_of(request.policy));
@@ -124,7 +172,10 @@ private:
         live_.pop_back();
         claim(gone.address, gone.order, gone.owner, frame_free);
         free_[machine_.node_of(gone.address).value()] += gone.order.pages();
-        machine_.pages().free(gone.address, gone.order);
+        if (has_caches_ && pick(4) != 0)
+            machine_.pages().free(any_pcpu(), gone.address, gone.order);
+        else
+            machine_.pages().free(gone.address, gone.order);
     }
 
     void transfer()
@@ -217,9 +268,8 @@ private:
             std::uint64_t used{0};
             for (std::uint64_t const pages : owned[n.value()])
                 used += pages;
-            EXPECT_EQ(stats.used, used);
-            EXPECT_EQ(stats.free, free_[n.value()]);
-            EXPECT_EQ(stats.free + stats.used + stats.reserved, stats.present);
+            EXPECT_EQ(stats.used, used + (has_caches_ ? overhead_[n.value()] : 0));
+            EXPECT_EQ(stats.free + stats.cached, free_[n.value()]);
             for (std::size_t owner = 1; owner <= domains; ++owner)
                 EXPECT_EQ(accounts_[owner - 1].pages_on(n), owned[n.value()][owner]);
         }
@@ -231,6 +281,9 @@ private:
     std::deque<DomainAccount> accounts_;
     std::span<MemoryBlock const> blocks_;
     std::vector<int> frames_; // whose each is
+    std::vector<NodeId> node_of_pcpu_;
+    std::vector<std::uint64_t> overhead_;
+    bool has_caches_{false};
     std::vector<std::uint64_t> free_;
     std::vector<Live> live_;
     int successes_{0};
@@ -266,6 +319,18 @@ TEST(MemoryModel, AMillionRandomOperationsOnFourNodesWithHolesAgreeWithTheModel)
     model.run(1'000'000, 10'000);
     EXPECT_GT(model.successes(), 300'000);
     EXPECT_GT(model.failures(), 10'000) << "exhaustion was hardly met";
+}
+
+// NV_MM_OPERATIONS=10000000 in make soak.
+TEST(MemoryModel, RandomOperationsThroughThePcpusCachesAgreeWithTheModel)
+{
+    char const* const wanted{std::getenv("NV_MM_OPERATIONS")};
+    std::mt19937 random{20240902};
+    Model model{odd_blocks(4, 9, 1500, random), 4, odd_distances(4, random), 2};
+    model.create_caches();
+    model.run(wanted != nullptr ? std::atoi(wanted) : 500'000, 10'000);
+    EXPECT_GT(model.successes(), 100'000);
+    EXPECT_GT(model.failures(), 1'000) << "exhaustion was hardly met";
 }
 
 TEST(MemoryModel, AnyNumberOfNodesOfOddSizesAgreesWithTheModel)
