@@ -121,6 +121,122 @@ TEST(PageAllocatorStress, FourThreadsOnTwoNodesNeverShareAPageNorLoseOne)
     EXPECT_TRUE(test::misuse().empty());
 }
 
+// Eight pCPUs on four nodes, through their caches: every fourth block belongs to a domain that dies and comes again,
+// whose builder claims memory first and whose pages are zeroed by whoever is idle. Nobody ever sees its secret.
+class Mortals {
+public:
+    static constexpr unsigned pcpus = 8;
+    static constexpr unsigned node_count = 4;
+    static constexpr std::uint64_t secret = 0x5EC2E75EC2E7;
+
+    Mortals()
+    {
+        std::array<NodeId, pcpus> node_of;
+        for (unsigned cpu = 0; cpu < pcpus; ++cpu)
+            node_of[cpu] = node(cpu % node_count);
+        EXPECT_TRUE(pages.create_caches(node_of).ok());
+        for (unsigned n = 0; n < node_count; ++n)
+            before[n] = pages.stats(node(n));
+    }
+
+    void live(unsigned self, int goal)
+    {
+        std::mt19937 random{self};
+        CpuId const cpu{static_cast<CpuId::Rep>(self)};
+        std::vector<PhysAddr> kernels;
+        while (deaths.load(std::memory_order_relaxed) < goal && !has_failed.load(std::memory_order_relaxed)) {
+            DomainAccount account{domain(self + 1)};
+            std::vector<std::pair<PhysAddr, Order>> mine;
+            Claim const claim{.nodes = set_of({self % node_count, static_cast<unsigned>(random() % node_count)}),
+                              .pages = random() % 900};
+            if (!pages.attach(account) || !pages.claim(account, {&claim, 1}))
+                refused.fetch_add(1, std::memory_order_relaxed);
+            for (unsigned i = 0; i < 60; ++i) {
+                take(cpu, random, &account, mine);
+                take_for_the_kernel(cpu, random, kernels);
+            }
+            pages.begin_destruction(account);
+            for (auto const& [block, order] : mine)
+                pages.free(cpu, block, order);
+            if (account.total() != 0 || !pages.detach(account))
+                has_failed.store(true, std::memory_order_relaxed);
+            static_cast<void>(pages.scrub_some(node(self % node_count), random() % 64));
+            deaths.fetch_add(1, std::memory_order_relaxed);
+        }
+        for (PhysAddr const page : kernels)
+            pages.free(cpu, page, order_4k);
+    }
+
+    TestMachine machine{TestMachine::even(node_count, 16 * MiB), node_count};
+    PageAllocator& pages{machine.pages()};
+    std::array<NodeStats, node_count> before;
+    std::atomic<int> deaths{0};
+    std::atomic<int> refused{0};
+    std::atomic<bool> has_failed{false};
+
+private:
+    void take(CpuId cpu, std::mt19937& random, DomainAccount* owner, std::vector<std::pair<PhysAddr, Order>>& mine)
+    {
+        Order const order{random() % 32 == 0 ? 9u : random() % 8 == 0 ? static_cast<unsigned>(random() % 5) : 0u};
+        Request const request{.order = order,
+                              .policy = static_cast<Policy>(random() % 5),
+                              .node = node(random() % 3 == 0 ? random() % node_count : cpu.value() % node_count),
+                              .set = set_of({0, 1, 2, 3}),
+                              .owner = owner};
+        Result<PhysAddr, AllocError> const got = pages.allocate(cpu, request);
+        if (!got)
+            return;
+        check(*got, order);
+        mine.emplace_back(*got, order);
+        *machine.map().at<std::uint64_t>(PhysAddr{got->value() + 2048}) = secret;
+        *machine.map().at<std::uint64_t>(PhysAddr{got->value() + order.bytes() - 8}) = secret;
+    }
+    void take_for_the_kernel(CpuId cpu, std::mt19937& random, std::vector<PhysAddr>& kernels)
+    {
+        if (random() % 2 == 0 && !kernels.empty()) {
+            std::swap(kernels[random() % kernels.size()], kernels.back());
+            pages.free(cpu, kernels.back(), order_4k);
+            kernels.pop_back();
+            return;
+        }
+        Result<PhysAddr, AllocError> const got = pages.allocate(cpu, {.node = node(cpu.value() % node_count)});
+        if (!got)
+            return;
+        check(*got, order_4k);
+        *machine.map().at<std::uint64_t>(PhysAddr{got->value() + 2048}) = cpu.value();
+        kernels.push_back(*got);
+    }
+    void check(PhysAddr block, Order order)
+    {
+        for (std::uint64_t at = 2048; at < order.bytes(); at += page_size)
+            if (*machine.map().at<std::uint64_t>(PhysAddr{block.value() + at}) == secret)
+                has_failed.store(true, std::memory_order_relaxed);
+        if (*machine.map().at<std::uint64_t>(PhysAddr{block.value() + order.bytes() - 8}) == secret)
+            has_failed.store(true, std::memory_order_relaxed);
+    }
+};
+
+TEST(PageAllocatorStress, EightPcpusOnFourNodesKeepTheirBooksAndTheSecretsOfTheDead)
+{
+    constexpr int goal = 600;
+    Mortals mortals;
+    std::vector<std::thread> threads;
+    for (unsigned self = 0; self < Mortals::pcpus; ++self)
+        threads.emplace_back([&mortals, self] { mortals.live(self, goal); });
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_FALSE(mortals.has_failed.load());
+    EXPECT_GE(mortals.deaths.load(), goal);
+    EXPECT_TRUE(mortals.pages.is_consistent());
+    mortals.pages.drain_caches();
+    for (unsigned n = 0; n < Mortals::node_count; ++n) {
+        while (mortals.pages.scrub_some(node(n), 512) > 0) {}
+        EXPECT_EQ(mortals.pages.stats(node(n)), mortals.before[n]);
+    }
+    EXPECT_TRUE(mortals.pages.is_consistent());
+    EXPECT_TRUE(test::misuse().empty());
+}
+
 // A limit that several threads run into at once is kept exactly.
 TEST(PageAllocatorStress, AccountsAreExactWhenThreadsMeetAtTheLimit)
 {
