@@ -28,6 +28,7 @@ namespace {
 // other loads and sleeps, and neither may miss the other.
 std::atomic<int> idle{0};
 std::atomic<pthread_cond_t*> idle_condition{nullptr}; // the one on which it waits; null before its first wait
+std::atomic<pthread_mutex_t*> big_lock{nullptr};      // which it gives up meanwhile
 static_assert(sizeof idle == sizeof(int));            // the kernel looks at it
 
 template <typename Function>
@@ -45,9 +46,17 @@ bool is_main_thread() { return ::gettid() == ::getpid(); }
 
 void futex(int operation, int value) { ::syscall(SYS_futex, &idle, operation, value, nullptr, nullptr, 0); }
 
+// A poll inside of what the main thread does (it waits for its devices when QEMU ends): it has its turn. The owner is
+// the C library's own note of it.
+bool holds_big_lock()
+{
+    pthread_mutex_t const* const lock = big_lock.load();
+    return lock != nullptr && lock->__data.__owner == ::gettid();
+}
+
 void wait_for_turn()
 {
-    if (!is_main_thread() || idle_condition.load() == nullptr)
+    if (!is_main_thread() || idle_condition.load() == nullptr || holds_big_lock())
         return;
     while (idle.load() == 0)
         futex(FUTEX_WAIT_PRIVATE, 0);
@@ -65,6 +74,7 @@ extern "C" int pthread_cond_wait(pthread_cond_t* condition, pthread_mutex_t* mut
     idle_condition.compare_exchange_strong(first, condition);
     if (idle_condition.load() != condition)
         return wait(condition, mutex);
+    big_lock.store(mutex);
     idle.store(1);
     futex(FUTEX_WAKE_PRIVATE, INT_MAX);
     int const result = wait(condition, mutex);
