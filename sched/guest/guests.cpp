@@ -14,9 +14,29 @@ Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed)
         return nullptr;
     Guest* const guest{::new (memory) Guest{vcpu, count_}};
     guest->work = {.workload = workload, .random = Random{seed, vcpu.domain.id, vcpu.index}};
+    if (pacer_ != nullptr && is_of_model(workload.kind)) {
+        void* const progress{core_.pool().env().allocate(node, sizeof(Progress), alignof(Progress))};
+        if (progress == nullptr)
+            return nullptr;
+        guest->progress = ::new (progress) Progress{pacer_->params().of(class_of(workload.kind)), MemoryShares{}};
+    }
     vcpu.guest = guest;
     table_[count_++] = guest;
     return guest;
+}
+
+bool Guests::use_model(ModelParams const& params)
+{
+    HV_ASSERT(count_ == 0 && pacer_ == nullptr);
+    pacer_ = Pacer::create(core_.pool().env(), params);
+    return pacer_ != nullptr;
+}
+
+void Guests::set_memory(Domain& domain, MemoryShares const& memory)
+{
+    for (Vcpu& vcpu : domain.vcpus)
+        if (Guest const& guest{of(vcpu)}; guest.progress != nullptr)
+            pacer_->set_memory(*guest.progress, memory);
 }
 
 bool Guests::is_current(Guest const& guest) const
@@ -48,17 +68,24 @@ void Guests::start(CpuId self, Guest& guest, Instant now)
 
 void Guests::switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now)
 {
-    if (!previous.is_idle() && of(previous).computing) {
-        Guest& guest{of(previous)};
-        core_.pool().env().disarm(self, timer::phase);
-        if (now > guest.resumed)
-            guest.left -= now - guest.resumed;
-        // Its end falls on this very instant but was not handled yet: there must be something left to end.
-        if (guest.left <= Duration{})
-            guest.left = Duration::from_ns(1);
-    }
-    if (!next.is_idle() && of(next).computing)
+    // In this order: whoever leaves disarms timer::phase, whoever comes arms it.
+    if (!previous.is_idle() && of(previous).computing && of(previous).progress == nullptr)
+        suspend_phase(self, of(previous), now);
+    if (pacer_ != nullptr)
+        pacer_->switched(self, previous.is_idle() ? nullptr : of(previous).progress,
+                         next.is_idle() ? nullptr : of(next).progress, !next.is_idle(), context_switch_, now);
+    if (!next.is_idle() && of(next).computing && of(next).progress == nullptr)
         resume_phase(self, of(next), now + context_switch_);
+}
+
+void Guests::suspend_phase(CpuId self, Guest& guest, Instant now)
+{
+    core_.pool().env().disarm(self, timer::phase);
+    if (now > guest.resumed)
+        guest.left -= now - guest.resumed;
+    // Its end falls on this very instant but was not handled yet: there must be something left to end.
+    if (guest.left <= Duration{})
+        guest.left = Duration::from_ns(1);
 }
 
 void Guests::resume_phase(CpuId self, Guest& guest, Instant from)
@@ -73,6 +100,10 @@ void Guests::resume_phase(CpuId self, Guest& guest, Instant from)
 void Guests::begin_phase(CpuId self, Guest& guest, Action const& action, Instant now)
 {
     guest.computing = true;
+    if (guest.progress != nullptr) {
+        pacer_->begin(*guest.progress, action.amount, now);
+        return;
+    }
     guest.has_deadline = action.kind == Action::Kind::compute_until;
     guest.deadline = action.until;
     guest.left = action.amount;
@@ -86,6 +117,8 @@ void Guests::end_phase(CpuId self, Instant now)
     if (current.is_idle() || !of(current).computing)
         return; // It was switched out on the way here.
     Guest& guest{of(current)};
+    if (guest.progress != nullptr && !pacer_->ends(*guest.progress, now))
+        return;
     guest.computing = false;
     ++guest.phases;
     // A gridsleep's phase is as long as it is: there is nothing to respond to.
@@ -101,6 +134,10 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
 {
     if (id == timer::phase) {
         end_phase(self, now);
+        return true;
+    }
+    if (id == sample_timer && pacer_ != nullptr) {
+        pacer_->sample(self, now);
         return true;
     }
     Guest* const addressed{of(id)};

@@ -6,11 +6,15 @@
 // next action differs: in the kernel the guest task does, on its own stack, and calls perform(); a simulated machine
 // has no tasks, so there (Driver::events) the end of a phase and the arrival of an event do.
 //
+// With a memory cost model (use_model), a phase of the workloads that it knows is an amount of work instead, and a
+// Pacer says how long it takes. Without one nothing of it is there.
+//
 // Locking: none of its own. A guest's phase is touched only on the pCPU where its vCPU is current, or by whoever wakes
 // it while it is blocked; the core's run-queue locks order the two. Floor: sched.
 #pragma once
 
 #include "sched/core.hpp"
+#include "sched/guest/pacer.hpp"
 #include "sched/guest/workload.hpp"
 
 #include <atomic>
@@ -24,6 +28,7 @@ struct Guest {
     Vcpu& vcpu;
     std::uint32_t const number; // over the whole machine, in order of creation
     WorkloadState work;
+    Progress* progress{nullptr}; // of a workload that the memory cost model knows, where there is one
 
     bool started{false};
     bool computing{false};
@@ -60,6 +65,12 @@ public:
     {
     }
 
+    // From here on guests are subject to this memory cost model. Before the first is added. false: no memory.
+    [[nodiscard]] bool use_model(ModelParams const& params);
+    [[nodiscard]] Pacer* pacer() const { return pacer_; } // nullptr: there is no model
+    // Where the memory of the domain's vCPUs is (until told otherwise, on node 0). Before they are started.
+    void set_memory(Domain& domain, MemoryShares const& memory);
+
     // nullptr: no memory, or the table is full.
     [[nodiscard]] Guest* add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed);
     [[nodiscard]] std::span<Guest* const> all() const { return table_.first(count_); }
@@ -80,6 +91,7 @@ private:
     void start(CpuId self, Guest& guest, Instant now);
     void begin_phase(CpuId self, Guest& guest, Action const& action, Instant now);
     void resume_phase(CpuId self, Guest& guest, Instant from);
+    void suspend_phase(CpuId self, Guest& guest, Instant now);
     void end_phase(CpuId self, Instant now);
     bool wait(CpuId self, Guest& guest, Instant now);
     void deliver(CpuId self, Guest& guest, Instant now);
@@ -91,6 +103,7 @@ private:
     std::uint32_t count_{0};
     Driver driver_;
     Duration context_switch_;
+    Pacer* pacer_{nullptr};
 };
 
 } // namespace hv::sched::guest

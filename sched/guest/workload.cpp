@@ -53,14 +53,42 @@ Action gridsleep(WorkloadState& state, Instant now)
     return {.kind = Kind::wait_until, .until = wake};
 }
 
+// The parent prepares, starts the child on the other vCPU, works beside it and waits for it; the child works and tells.
+Action fork(WorkloadState& state)
+{
+    Workload const& w{state.workload};
+    if (!w.has_token) {
+        state.step = static_cast<std::uint8_t>(state.step == 2 ? 0 : state.step + 1);
+        if (state.step == 1)
+            return {.kind = Kind::compute, .amount = state.random.between(w.block_min, w.block_max)};
+        if (state.step == 2)
+            return {.kind = Kind::notify, .partner = w.partner};
+        return {.kind = Kind::wait};
+    }
+    state.step = static_cast<std::uint8_t>(state.step == 3 ? 0 : state.step + 1);
+    switch (state.step) {
+    case 1:
+        return {.kind = Kind::compute, .amount = state.random.between(w.run_min, w.run_max)};
+    case 2:
+        return {.kind = Kind::notify, .partner = w.partner};
+    case 3:
+        return {.kind = Kind::compute, .amount = state.random.between(w.block_min, w.block_max)};
+    default:
+        return {.kind = Kind::wait};
+    }
+}
+
 } // namespace
 
 Action next(WorkloadState& state, Instant now)
 {
     switch (state.workload.kind) {
     case WorkloadKind::hog:
+    case WorkloadKind::cpu:
         return {.kind = Kind::compute, .amount = forever};
     case WorkloadKind::burst:
+    case WorkloadKind::jbb:
+    case WorkloadKind::memory:
         return burst(state, now);
     case WorkloadKind::periodic:
         return periodic(state);
@@ -68,6 +96,8 @@ Action next(WorkloadState& state, Instant now)
         return pingpong(state);
     case WorkloadKind::gridsleep:
         return gridsleep(state, now);
+    case WorkloadKind::fork:
+        return fork(state);
     }
     return {.kind = Kind::wait};
 }

@@ -5,21 +5,31 @@
 
 #include "arch/generic/time.hpp"
 #include "arch/generic/types.hpp"
+#include "sched/guest/memory_model.hpp"
 
 #include <cstdint>
 
 namespace hv::sched::guest {
 
-enum class WorkloadKind : std::uint8_t { hog, burst, periodic, pingpong, gridsleep };
+// From jbb on, the classes of the memory cost model: a phase is an amount of work (memory_model.hpp).
+enum class WorkloadKind : std::uint8_t { hog, burst, periodic, pingpong, gridsleep, jbb, memory, fork, cpu };
+
+[[nodiscard]] constexpr bool is_of_model(WorkloadKind kind) { return kind >= WorkloadKind::jbb; }
+[[nodiscard]] constexpr TaskClass class_of(WorkloadKind kind)
+{
+    return static_cast<TaskClass>(static_cast<unsigned>(kind) - static_cast<unsigned>(WorkloadKind::jbb));
+}
+static_assert(class_of(WorkloadKind::jbb) == TaskClass::jbb && class_of(WorkloadKind::memory) == TaskClass::memory &&
+              class_of(WorkloadKind::fork) == TaskClass::fork && class_of(WorkloadKind::cpu) == TaskClass::cpu);
 
 struct Workload {
     WorkloadKind kind{WorkloadKind::hog};
-    Duration run_min, run_max;     // burst: drawn for each phase; periodic, pingpong: equal
-    Duration block_min, block_max; // burst
+    Duration run_min, run_max;     // burst, jbb, memory: drawn for each phase; fork: the parent alone; else equal
+    Duration block_min, block_max; // burst, jbb, memory; fork: the work that parent and child do side by side
     Duration period, phase;        // periodic: activations at start + phase + k * period
     Duration grid, guard;          // gridsleep
-    VcpuIndex partner;             // pingpong
-    bool has_token{false};         // pingpong: this one begins
+    VcpuIndex partner;             // pingpong, fork
+    bool has_token{false};         // pingpong: this one begins; fork: this one is the parent
 };
 
 struct Action {
@@ -77,7 +87,8 @@ struct WorkloadState {
 // Whether the vCPU begins by waiting for its first event instead of with a phase.
 [[nodiscard]] constexpr bool begins_waiting(Workload const& workload)
 {
-    return workload.kind == WorkloadKind::periodic || (workload.kind == WorkloadKind::pingpong && !workload.has_token);
+    bool const pair{workload.kind == WorkloadKind::pingpong || workload.kind == WorkloadKind::fork};
+    return workload.kind == WorkloadKind::periodic || (pair && !workload.has_token);
 }
 
 // What it does next, at `now`. Never twice in a row without time passing or a wait: each round of a workload has a
