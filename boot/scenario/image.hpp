@@ -34,10 +34,10 @@ void describe(ImageError const& error, Sink& sink);
 // What a vCPU executes: the workload kinds of docs/scenario-format.md. What a kind does not use is zero.
 struct WorkloadSpec {
     WorkloadKind kind{WorkloadKind::hog};
-    bool has_token{false};             // pingpong
-    VcpuIndex partner{};               // pingpong
-    Duration run_min{}, run_max{};     // burst; periodic and pingpong: equal
-    Duration block_min{}, block_max{}; // burst
+    bool has_token{false};             // pingpong, fork
+    VcpuIndex partner{};               // pingpong, fork
+    Duration run_min{}, run_max{};     // burst, jbb, memory, fork; periodic and pingpong: equal
+    Duration block_min{}, block_max{}; // burst, jbb, memory, fork
     Duration period{}, phase{};        // periodic
     Duration grid{}, guard{};          // gridsleep
 };
@@ -68,6 +68,12 @@ public:
     [[nodiscard]] std::span<Distance const> distances() const { return table<Distance>(Table::distances); } // row-major
     [[nodiscard]] std::span<DomainRecord const> domains() const { return table<DomainRecord>(Table::domains); }
     [[nodiscard]] std::span<ParamRecord const> params() const { return table<ParamRecord>(Table::params); }
+    // The memory cost model; nullptr: there is none.
+    [[nodiscard]] ModelRecord const* model() const
+    {
+        auto const records = table<ModelRecord>(Table::model);
+        return records.empty() ? nullptr : records.data();
+    }
     [[nodiscard]] std::span<VcpuRecord const> all_vcpus() const { return table<VcpuRecord>(Table::vcpus); }
     [[nodiscard]] std::span<VcpuRecord const> vcpus(DomainRecord const& domain) const
     {

@@ -1,7 +1,7 @@
 // The bytes of a scenario image: what `nv pack` writes and what kernel and simulator read, so that both run the same
 // thing.
 //
-// Little-endian, fixed-layout records, no pointers: a Header, then seven tables in the order of Table, each starting at
+// Little-endian, fixed-layout records, no pointers: a Header, then eight tables in the order of Table, each starting at
 // a multiple of 8 exactly where the one before it ended. Times are in ns unless the name says otherwise. Texts are
 // NUL-terminated and padded with NULs. Everything unused is zero. Sets of pCPUs are rows of the mask table, as many
 // 64-bit words a row as the machine needs; sets of nodes are one word, where zero means "not given". A change of this
@@ -20,7 +20,7 @@ namespace hv::scenario {
 static_assert(std::endian::native == std::endian::little, "images are little-endian and read in place");
 
 inline constexpr std::uint32_t image_magic = 0x43535648; // "HVSC"
-inline constexpr std::uint16_t image_version = 1;
+inline constexpr std::uint16_t image_version = 2;
 inline constexpr std::size_t image_align = 8;
 
 // What validate() and the parser of `nv` allow.
@@ -39,14 +39,17 @@ inline constexpr std::uint32_t max_tslice_ms = 1'000;
 inline constexpr std::uint32_t max_ratelimit_us = 500'000;
 inline constexpr std::uint64_t max_node_memory_mib = 1'048'576; // 1 TiB
 inline constexpr std::uint32_t max_ring_kib = 65'536;           // a pCPU's trace ring; a power of two, or 0
+inline constexpr std::uint64_t max_work_ns = 100'000'000'000;   // a phase of the memory cost model
+inline constexpr std::uint32_t max_model_mbps = 1'000'000;
+inline constexpr std::uint32_t max_refill_ns = 1'000'000'000;
 inline constexpr std::uint32_t no_mask = 0xffff'ffff;
 
 using ShortText = std::array<char, 32>;
 using NameText = std::array<char, 64>;
 using LongText = std::array<char, 256>;
 
-enum class Table : std::uint8_t { pcpus, nodes, distances, domains, vcpus, masks, params };
-inline constexpr std::size_t table_count = 7;
+enum class Table : std::uint8_t { pcpus, nodes, distances, domains, vcpus, masks, params, model };
+inline constexpr std::size_t table_count = 8;
 
 struct TableRef {
     std::uint32_t offset; // bytes from the start of the image, a multiple of 8
@@ -77,7 +80,7 @@ struct Header {
     LongText description;
     std::array<TableRef, table_count> tables;
 };
-static_assert(sizeof(Header) == 536 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
+static_assert(sizeof(Header) == 544 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
               offsetof(Header, tslice_ms) == 72 && offsetof(Header, policy) == 96 && offsetof(Header, tables) == 480);
 
 // By pCPU number. Sockets and cores are numbered over the whole machine, without gaps; equal core = SMT siblings.
@@ -117,19 +120,30 @@ struct DomainRecord {
 static_assert(sizeof(DomainRecord) == 128 && offsetof(DomainRecord, first_vcpu) == 16 &&
               offsetof(DomainRecord, memory_mib) == 32 && offsetof(DomainRecord, name) == 64);
 
-enum class WorkloadKind : std::uint16_t { hog = 0, burst = 1, periodic = 2, pingpong = 3, gridsleep = 4 };
-inline constexpr std::uint16_t last_workload_kind = 4;
+// From jbb on they are classes of the memory cost model, which must be there then.
+enum class WorkloadKind : std::uint16_t {
+    hog = 0,
+    burst = 1,
+    periodic = 2,
+    pingpong = 3,
+    gridsleep = 4,
+    jbb = 5,
+    memory = 6,
+    fork = 7,
+    cpu = 8
+};
+inline constexpr std::uint16_t last_workload_kind = 8;
 
 // Fields that a kind does not use are zero.
 struct VcpuRecord {
     std::uint16_t initial_pcpu;
     WorkloadKind kind;
-    std::uint16_t partner;                    // pingpong: a vCPU of the same domain, not itself
-    std::uint16_t has_token;                  // pingpong: 0 or 1
+    std::uint16_t partner;                    // pingpong, fork: a vCPU of the same domain, not itself
+    std::uint16_t has_token;                  // pingpong, fork (the parent): 0 or 1
     std::uint32_t hard_mask;                  // no_mask: the domain's
     std::uint32_t soft_mask;                  // no_mask: from the domain's node affinity
-    std::uint64_t run_min_ns, run_max_ns;     // burst; periodic and pingpong: equal
-    std::uint64_t block_min_ns, block_max_ns; // burst
+    std::uint64_t run_min_ns, run_max_ns;     // burst, jbb, memory, fork; periodic and pingpong: equal
+    std::uint64_t block_min_ns, block_max_ns; // burst, jbb, memory, fork
     std::uint64_t period_ns, phase_ns;        // periodic
     std::uint64_t grid_ns, guard_ns;          // gridsleep
 };
@@ -143,8 +157,21 @@ struct ParamRecord {
 };
 static_assert(sizeof(ParamRecord) == 40);
 
+// The memory cost model, sched/guest/memory_model.hpp; at most one.
+struct ModelClassRecord {
+    std::uint32_t stall_permille, sibling_speed_permille, sibling_stall_permille, traffic_mbps;
+    std::uint32_t refill_core_ns, refill_node_ns;
+};
+struct ModelRecord {
+    ShortText name;
+    std::uint32_t remote_permille, node_mbps, link_mbps, queueing_permille;
+    std::array<ModelClassRecord, 4> classes; // jbb, memory, fork, cpu
+};
+static_assert(sizeof(ModelClassRecord) == 24 && sizeof(ModelRecord) == 144);
+
 static_assert(std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<DomainRecord> &&
-              std::is_trivially_copyable_v<VcpuRecord> && std::is_trivially_copyable_v<ParamRecord>);
+              std::is_trivially_copyable_v<VcpuRecord> && std::is_trivially_copyable_v<ParamRecord> &&
+              std::is_trivially_copyable_v<ModelRecord>);
 
 // 64-bit words in one row of the mask table of a machine with `pcpus` pCPUs.
 [[nodiscard]] constexpr std::uint32_t mask_words(std::uint32_t pcpus) { return (pcpus + 63) / 64; }

@@ -29,7 +29,24 @@ sched::guest::Workload workload_of(VcpuRecord const& record)
 }
 
 static_assert(static_cast<int>(WorkloadKind::hog) == static_cast<int>(sched::guest::WorkloadKind::hog) &&
-              static_cast<int>(WorkloadKind::gridsleep) == static_cast<int>(sched::guest::WorkloadKind::gridsleep));
+              static_cast<int>(WorkloadKind::gridsleep) == static_cast<int>(sched::guest::WorkloadKind::gridsleep) &&
+              static_cast<int>(WorkloadKind::jbb) == static_cast<int>(sched::guest::WorkloadKind::jbb) &&
+              static_cast<int>(WorkloadKind::cpu) == static_cast<int>(sched::guest::WorkloadKind::cpu));
+
+sched::guest::ModelParams model_of(ModelRecord const& record)
+{
+    sched::guest::ModelParams params{.remote_permille = record.remote_permille,
+                                     .node_mbps = record.node_mbps,
+                                     .link_mbps = record.link_mbps,
+                                     .queueing_permille = record.queueing_permille,
+                                     .classes = {}};
+    for (std::size_t i = 0; i < sched::guest::task_class_count; ++i) {
+        ModelClassRecord const& c{record.classes[i]};
+        params.classes[i] = {c.stall_permille, c.sibling_speed_permille, c.sibling_stall_permille,
+                             c.traffic_mbps,   c.refill_core_ns,         c.refill_node_ns};
+    }
+    return params;
+}
 
 struct Builder {
     sched::System& system;
@@ -99,9 +116,23 @@ Outcome set_parameters(sched::System& system, ScenarioView scenario)
     return done;
 }
 
+NodeMask memory_home(ScenarioView scenario, DomainRecord const& record)
+{
+    if (auto const named = ScenarioView::memory_nodes(record))
+        return *named;
+    if (auto const preferred = ScenarioView::preferred_nodes(record))
+        return *preferred;
+    CpuId const first{scenario.vcpus(record).front().initial_pcpu};
+    return NodeMask::of(NodeId{static_cast<NodeId::Rep>(scenario.pcpus()[first.value()].node)});
+}
+
 Outcome create_domains(sched::System& system, ScenarioView scenario, std::uint64_t seed, Instant origin, Instant now,
                        Executing executing)
 {
+    if (ModelRecord const* const model{scenario.model()}; model != nullptr)
+        if (!system.guests().use_model(model_of(*model)))
+            return fail(PopulateError{"no memory for the memory cost model", ScenarioView::text(model->name),
+                                      "give the machine more memory"});
     Builder builder{system, scenario, seed, now, executing};
     for (DomainRecord const& record : scenario.domains()) {
         executing(CpuId{0});
@@ -113,6 +144,8 @@ Outcome create_domains(sched::System& system, ScenarioView scenario, std::uint64
             return added;
         if (auto const set = builder.set_affinities(**domain, record); !set)
             return set;
+        if (scenario.model() != nullptr)
+            system.guests().set_memory(**domain, sched::guest::MemoryShares::striped(memory_home(scenario, record)));
         Instant const start{origin + Duration::from_ns(static_cast<std::int64_t>(record.start_ns))};
         for (sched::Vcpu& vcpu : (*domain)->vcpus)
             system.guests().start_at(CpuId{0}, system.guests().of(vcpu), start);

@@ -8,11 +8,11 @@ namespace {
 constexpr std::array<std::uint32_t, table_count> record_bytes{
     sizeof(PcpuRecord),   sizeof(NodeRecord), sizeof(Distance),
     sizeof(DomainRecord), sizeof(VcpuRecord), 0 /* a mask row: depends on the machine */,
-    sizeof(ParamRecord)};
+    sizeof(ParamRecord),  sizeof(ModelRecord)};
 
 constexpr std::array<char const*, table_count> table_names{"header.pcpus",   "header.nodes", "header.distances",
                                                            "header.domains", "header.vcpus", "header.masks",
-                                                           "header.params"};
+                                                           "header.params",  "header.model"};
 
 } // namespace
 
@@ -22,7 +22,7 @@ bool Checker::check_start()
         return refuse("header", 0, reinterpret_cast<std::uintptr_t>(image_.data()) % image_align,
                       "a start at a multiple of 8");
     if (image_.size() < sizeof(Header))
-        return refuse("header", 0, image_.size(), "an image of at least 536 bytes");
+        return refuse("header", 0, image_.size(), "an image of at least 544 bytes");
     Header const& h = header();
     if (!range("header.magic", h.magic, image_magic, image_magic) ||
         !range("header.version", h.version, image_version, image_version) ||
@@ -65,7 +65,8 @@ bool Checker::check_tables()
         !range(table_names[3], ref(Table::domains).count, 0, max_domains) ||
         !range(table_names[4], ref(Table::vcpus).count, 0, max_vcpus) ||
         !range(table_names[5], ref(Table::masks).count, 0, max_masks) ||
-        !range(table_names[6], ref(Table::params).count, 0, max_params))
+        !range(table_names[6], ref(Table::params).count, 0, max_params) ||
+        !range(table_names[7], ref(Table::model).count, 0, 1))
         return false;
     std::uint64_t end{sizeof(Header)};
     for (std::size_t i = 0; i < table_count; ++i) {
@@ -173,6 +174,29 @@ bool Checker::check_params()
             if (record<ParamRecord>(Table::params, other).key == param.key)
                 return refuse("param.key", offset_of(&param.key), row_, "a name that no other parameter has");
     }
+    return true;
+}
+
+// The limits keep the model's products within 64 bits (sched/guest/memory_model.cpp).
+bool Checker::check_model()
+{
+    if (ref(Table::model).count == 0)
+        return true;
+    auto const& model = record<ModelRecord>(Table::model, 0);
+    if (!text("model.name", model.name, false) ||
+        !range("model.remote_permille", model.remote_permille, 1'000, 5'000) ||
+        !range("model.node_mbps", model.node_mbps, 1, max_model_mbps) ||
+        !range("model.link_mbps", model.link_mbps, 1, max_model_mbps) ||
+        !range("model.queueing_permille", model.queueing_permille, 0, 2'000))
+        return false;
+    for (ModelClassRecord const& c : model.classes)
+        if (!range("model.stall_permille", c.stall_permille, 0, 1'000) ||
+            !range("model.sibling_speed_permille", c.sibling_speed_permille, 1, 1'000) ||
+            !range("model.sibling_stall_permille", c.sibling_stall_permille, 1, 10'000) ||
+            !range("model.traffic_mbps", c.traffic_mbps, 0, max_model_mbps) ||
+            !range("model.refill_core_ns", c.refill_core_ns, 0, max_refill_ns) ||
+            !range("model.refill_node_ns", c.refill_node_ns, 0, max_refill_ns))
+            return false;
     return true;
 }
 

@@ -73,13 +73,16 @@ bool Checker::check_vcpus()
 
 bool Checker::check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::uint32_t index)
 {
-    bool const pair = vcpu.kind == WorkloadKind::pingpong;
+    bool const pair = vcpu.kind == WorkloadKind::pingpong || vcpu.kind == WorkloadKind::fork;
     if (!range("vcpu.initial_pcpu", vcpu.initial_pcpu, 0, ref(Table::pcpus).count - 1) ||
         !range("vcpu.kind", vcpu.kind, 0, last_workload_kind) ||
         !range("vcpu.partner", vcpu.partner, 0, pair ? siblings - 1 : 0) ||
         !range("vcpu.has_token", vcpu.has_token, 0, pair ? 1 : 0) || !mask_row("vcpu.hard_mask", vcpu.hard_mask) ||
         !mask_row("vcpu.soft_mask", vcpu.soft_mask))
         return false;
+    if (vcpu.kind >= WorkloadKind::jbb && ref(Table::model).count == 0)
+        return refuse("vcpu.kind", offset_of(&vcpu.kind), static_cast<std::uint64_t>(vcpu.kind),
+                      "0 to 4 where there is no memory cost model");
     if (pair && vcpu.partner == index)
         return refuse("vcpu.partner", offset_of(&vcpu.partner), vcpu.partner, "another vCPU of the domain");
     return true;
@@ -89,30 +92,32 @@ bool Checker::check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::ui
 bool Checker::check_workload(VcpuRecord const& vcpu)
 {
     WorkloadKind const kind = vcpu.kind;
-    bool const burst = kind == WorkloadKind::burst, periodic = kind == WorkloadKind::periodic;
+    bool const work = kind >= WorkloadKind::jbb && kind != WorkloadKind::cpu;
+    bool const burst = kind == WorkloadKind::burst || work, periodic = kind == WorkloadKind::periodic;
     bool const grid = kind == WorkloadKind::gridsleep, runs = burst || periodic || kind == WorkloadKind::pingpong;
+    std::uint64_t const most = work ? max_work_ns : max_time_ns;
     // {in use, lowest}: the highest is max_time_ns for a field in use.
     auto const field = [&](char const* name, std::uint64_t const& place, bool used, std::uint64_t low,
                            std::uint64_t high) { return range(name, place, used ? low : 0, used ? high : 0); };
-    return field("vcpu.run_min_ns", vcpu.run_min_ns, runs, 1, max_time_ns) &&
-           field("vcpu.run_max_ns", vcpu.run_max_ns, runs, vcpu.run_min_ns, burst ? max_time_ns : vcpu.run_min_ns) &&
-           field("vcpu.block_min_ns", vcpu.block_min_ns, burst, 1, max_time_ns) &&
-           field("vcpu.block_max_ns", vcpu.block_max_ns, burst, vcpu.block_min_ns, max_time_ns) &&
+    return field("vcpu.run_min_ns", vcpu.run_min_ns, runs, 1, most) &&
+           field("vcpu.run_max_ns", vcpu.run_max_ns, runs, vcpu.run_min_ns, burst ? most : vcpu.run_min_ns) &&
+           field("vcpu.block_min_ns", vcpu.block_min_ns, burst, 1, most) &&
+           field("vcpu.block_max_ns", vcpu.block_max_ns, burst, vcpu.block_min_ns, most) &&
            field("vcpu.period_ns", vcpu.period_ns, periodic, 1, max_time_ns) &&
            field("vcpu.phase_ns", vcpu.phase_ns, periodic, 0, max_time_ns) &&
            field("vcpu.grid_ns", vcpu.grid_ns, grid, 2, max_time_ns) &&
            field("vcpu.guard_ns", vcpu.guard_ns, grid, 1, vcpu.grid_ns - 1);
 }
 
-// Ping-pong partners name each other, and one of them has the token.
+// Partners (ping-pong; parent and child) name each other, and one of them has the token.
 bool Checker::check_pair(DomainRecord const& domain, VcpuRecord const& vcpu, std::uint32_t index)
 {
-    if (vcpu.kind != WorkloadKind::pingpong)
+    if (vcpu.kind != WorkloadKind::pingpong && vcpu.kind != WorkloadKind::fork)
         return true;
     auto const& partner = record<VcpuRecord>(Table::vcpus, domain.first_vcpu + vcpu.partner);
-    if (partner.kind != WorkloadKind::pingpong || partner.partner != index)
+    if (partner.kind != vcpu.kind || partner.partner != index)
         return refuse("vcpu.partner", offset_of(&vcpu.partner), vcpu.partner,
-                      "a ping-pong vCPU whose partner is this one");
+                      "a vCPU of its kind whose partner is this one");
     if (partner.has_token == vcpu.has_token)
         return refuse("vcpu.has_token", offset_of(&vcpu.has_token), vcpu.has_token,
                       "the token with exactly one of the partners");

@@ -47,6 +47,10 @@ public:
         for (auto const& [key, value] : scenario_.policy_params)
             params.push_back({.key = text_field<sizeof(ShortText)>(key), .value = value});
         append(header, Table::params, params.data(), params.size() * sizeof(ParamRecord), params.size());
+        std::vector<ModelRecord> model;
+        if (scenario_.memory_model)
+            model.push_back(model_record(*scenario_.memory_model));
+        append(header, Table::model, model.data(), model.size() * sizeof(ModelRecord), model.size());
         header.total_bytes = static_cast<std::uint32_t>(image_.size());
         std::memcpy(image_.data(), &header, sizeof header);
         header.checksum = image_checksum(image_);
@@ -86,6 +90,22 @@ private:
                 .label = text_field<sizeof(ShortText)>(scenario_.label),
                 .description = text_field<sizeof(LongText)>(scenario_.description),
                 .tables = {}};
+    }
+
+    [[nodiscard]] static ModelRecord model_record(MemoryModel const& model)
+    {
+        ModelRecord record{.name = text_field<sizeof(ShortText)>(model.name),
+                           .remote_permille = model.params.remote_permille,
+                           .node_mbps = model.params.node_mbps,
+                           .link_mbps = model.params.link_mbps,
+                           .queueing_permille = model.params.queueing_permille,
+                           .classes = {}};
+        for (std::size_t i = 0; i < record.classes.size(); ++i) {
+            sched::guest::ClassParams const& c = model.params.classes[i];
+            record.classes[i] = {c.stall_permille, c.sibling_speed_permille, c.sibling_stall_permille,
+                                 c.traffic_mbps,   c.refill_core_ns,         c.refill_node_ns};
+        }
+        return record;
     }
 
     void add_machine(Header& header)

@@ -14,7 +14,7 @@ namespace {
 using namespace hv::scenario;
 
 // What --set reaches by path; any other key is a parameter of the policy.
-constexpr std::array<std::string_view, 10> settable{"warmup_ns",
+constexpr std::array<std::string_view, 14> settable{"warmup_ns",
                                                     "duration_ns",
                                                     "sched.tslice_ms",
                                                     "sched.ratelimit_us",
@@ -23,7 +23,11 @@ constexpr std::array<std::string_view, 10> settable{"warmup_ns",
                                                     "machine.ctxsw_ns",
                                                     "machine.timer_late_ns",
                                                     "trace.ring_kib",
-                                                    "trace.mask"};
+                                                    "trace.mask",
+                                                    "memory_model.remote_permille",
+                                                    "memory_model.node_mbps",
+                                                    "memory_model.link_mbps",
+                                                    "memory_model.queueing_permille"};
 
 bool is_word(std::string_view text, std::string_view also)
 {
@@ -60,6 +64,12 @@ void apply_setting(Json& root, std::string_view setting)
     Json* parent = &root;
     if (!known || dot != std::string_view::npos)
         parent = &root.member(known ? key.substr(0, dot) : "policy_params");
+    // A model that is given by its name alone.
+    if (parent->kind == Json::Kind::text && key.starts_with("memory_model.")) {
+        Json model{.kind = Json::Kind::object};
+        model.member("set") = *parent;
+        *parent = std::move(model);
+    }
     if (parent->kind == Json::Kind::null)
         parent->kind = Json::Kind::object;
     if (parent->kind == Json::Kind::object) // Otherwise the parser will refuse it, with its place.
@@ -174,7 +184,9 @@ Scenario parse_scenario(std::string_view text, std::string_view file, Overrides 
     scenario.duration_ns = top["duration_ns"].number(1, max_time_ns);
     parse_sched(top, schema, scenario);
     scenario.machine = parse_machine(top["machine"], schema);
-    scenario.domains = parse_domains(top["domains"], schema, scenario.machine);
+    if (std::optional<Reader> const model = of_schema_2(top, "memory_model", schema))
+        scenario.memory_model = parse_memory_model(*model);
+    scenario.domains = parse_domains(top["domains"], schema, scenario.machine, scenario.memory_model.has_value());
     if (std::optional<Reader> const label = of_schema_2(top, "label", schema))
         scenario.label = label->text(sizeof(ShortText) - 1);
     if (std::optional<Reader> const policy = of_schema_2(top, "policy", schema))

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "boot/scenario/layout.hpp"
+#include "sched/guest/memory_model.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -33,6 +34,12 @@ struct Machine {
     std::uint64_t cpu_bringup_stagger_ns{0}, ipi_ns{0}, ctxsw_ns{0}, timer_late_ns{0};
 
     [[nodiscard]] std::size_t node_count() const { return node_memory_mib.size(); }
+};
+
+// The memory cost model. `name` is that of the set of parameters it started from, with a '+' if some were changed.
+struct MemoryModel {
+    std::string name;
+    sched::guest::ModelParams params;
 };
 
 using PcpuList = std::vector<std::uint16_t>; // ascending, without doubles
@@ -74,6 +81,7 @@ struct Scenario {
     std::uint32_t trace_mask{0x0ffff000}, trace_ring_kib{0};
     std::vector<std::pair<std::string, std::int64_t>> policy_params;
     Machine machine;
+    std::optional<MemoryModel> memory_model;
     std::vector<Domain> domains;
 
     // NAME of the output folder: scenario-policy-seed.

@@ -24,7 +24,7 @@ Range parse_range(Reader const& reader)
     return range;
 }
 
-Workload parse_workload(Reader const& reader)
+Workload parse_workload(Reader const& reader, bool has_model)
 {
     ObjectReader object{reader};
     Reader const kind_reader = object["kind"];
@@ -55,21 +55,30 @@ Workload parse_workload(Reader const& reader)
         std::uint64_t const grid = object["grid_ns"].number(2, max_time_ns);
         workload = {
             .kind = WorkloadKind::gridsleep, .grid_ns = grid, .guard_ns = object["guard_ns"].number(1, grid - 1)};
+    } else if (std::optional<Workload> const known = parse_model_workload(kind, object)) {
+        if (!has_model)
+            kind_reader.refuse(
+                fmt::format("{} is work of the memory cost model, and there is none; add \"memory_model\": "
+                            "\"{}\" to the scenario",
+                            json_string(kind), sched::guest::named_models().front().name));
+        workload = *known;
     } else if (kind != "hog") {
-        kind_reader.refuse(fmt::format("{} is not a workload, allowed are hog, burst, periodic, pingpong, gridsleep",
+        kind_reader.refuse(fmt::format("{} is not a workload, allowed are hog, burst, periodic, pingpong, gridsleep, "
+                                       "jbb, memory, fork, cpu",
                                        json_string(kind)));
     }
     object.finish();
     return workload;
 }
 
-// Ping-pong partners must name each other, and one of them has the token.
+// Partners must name each other; of two that play ping-pong one has the token, of two that fork one is the parent.
 void check_pairs(std::vector<Reader> const& readers, std::vector<Vcpu> const& vcpus)
 {
     for (std::size_t i = 0; i < vcpus.size(); ++i) {
         Workload const& workload = vcpus[i].workload;
-        if (workload.kind != WorkloadKind::pingpong)
+        if (workload.kind != WorkloadKind::pingpong && workload.kind != WorkloadKind::fork)
             continue;
+        bool const forks = workload.kind == WorkloadKind::fork;
         ObjectReader object{readers[i]};
         ObjectReader workload_object{object["workload"]};
         Reader const partner_reader = workload_object["partner"];
@@ -77,15 +86,17 @@ void check_pairs(std::vector<Reader> const& readers, std::vector<Vcpu> const& vc
             partner_reader.refuse(
                 fmt::format("{} is not another vCPU of this domain, which has {}", workload.partner, vcpus.size()));
         Workload const& partner = vcpus[workload.partner].workload;
-        if (partner.kind != WorkloadKind::pingpong || partner.partner != i)
-            partner_reader.refuse(fmt::format("vCPU {} does not play ping-pong with vCPU {}, partners name each other",
-                                              workload.partner, i));
-        if (partner.has_token == workload.has_token)
+        if (partner.kind != workload.kind || partner.partner != i)
+            partner_reader.refuse(fmt::format("vCPU {} does not {} with vCPU {}, partners name each other",
+                                              workload.partner, forks ? "fork" : "play ping-pong", i));
+        if (partner.has_token == workload.has_token && !forks)
             workload_object["token"].refuse("exactly one of two ping-pong partners has the token");
+        if (partner.has_token == workload.has_token)
+            workload_object["parent"].refuse("exactly one of two that fork is the parent");
     }
 }
 
-std::vector<Vcpu> parse_vcpus(Reader const& reader, unsigned schema, Machine const& machine)
+std::vector<Vcpu> parse_vcpus(Reader const& reader, unsigned schema, Machine const& machine, bool has_model)
 {
     std::vector<Reader> const items = reader.list();
     if (items.empty() || items.size() > max_domain_vcpus)
@@ -96,7 +107,7 @@ std::vector<Vcpu> parse_vcpus(Reader const& reader, unsigned schema, Machine con
         ObjectReader object{item};
         Vcpu vcpu;
         vcpu.initial_pcpu = static_cast<std::uint16_t>(object["initial_cpu"].number(0, pcpus - 1));
-        vcpu.workload = parse_workload(object["workload"]);
+        vcpu.workload = parse_workload(object["workload"], has_model);
         if (std::optional<Reader> const hard = of_schema_2(object, "hard_affinity", schema))
             vcpu.hard_affinity = id_list<std::uint16_t>(*hard, pcpus, "pCPUs");
         if (std::optional<Reader> const soft = of_schema_2(object, "soft_affinity", schema))
@@ -145,7 +156,7 @@ void parse_memory(Reader const& reader, Machine const& machine, Domain& domain)
         size.refuse(fmt::format("{} MiB do not fit, the nodes have {} MiB", domain.memory_mib, room));
 }
 
-Domain parse_domain(Reader const& reader, unsigned schema, Machine const& machine)
+Domain parse_domain(Reader const& reader, unsigned schema, Machine const& machine, bool has_model)
 {
     ObjectReader object{reader};
     Domain domain;
@@ -155,7 +166,7 @@ Domain parse_domain(Reader const& reader, unsigned schema, Machine const& machin
     std::optional<Reader> const group = schema < 2 ? std::optional{object["group"]} : object.maybe("group");
     domain.group = group ? group->text(sizeof(ShortText) - 1) : "guest";
     domain.weight = static_cast<std::uint16_t>(number_or(object, "weight", schema, 1, max_weight, 256));
-    domain.vcpus = parse_vcpus(object["vcpus"], schema, machine);
+    domain.vcpus = parse_vcpus(object["vcpus"], schema, machine, has_model);
     domain.cap =
         static_cast<std::uint32_t>(number_or(object, "cap", schema, 0, max_cap_per_vcpu * domain.vcpus.size(), 0));
     domain.start_ns = number_or(object, "start_ns", schema, 0, max_time_ns, 0);
@@ -173,7 +184,7 @@ Domain parse_domain(Reader const& reader, unsigned schema, Machine const& machin
 
 } // namespace
 
-std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine const& machine)
+std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine const& machine, bool has_model)
 {
     std::vector<Reader> const items = reader.list();
     if (items.size() > max_domains)
@@ -181,7 +192,7 @@ std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine
     std::vector<Domain> domains;
     std::size_t vcpus{0};
     for (Reader const& item : items) {
-        Domain domain = parse_domain(item, schema, machine);
+        Domain domain = parse_domain(item, schema, machine, has_model);
         if (std::ranges::find(domains, domain.id, &Domain::id) != domains.end())
             ObjectReader{item}["id"].refuse(fmt::format("{} is another domain's, ids must differ", domain.id));
         vcpus += domain.vcpus.size();

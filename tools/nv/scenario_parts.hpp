@@ -47,6 +47,10 @@ template <typename Id>
 }
 
 [[nodiscard]] Machine parse_machine(Reader const& reader, unsigned schema);
-[[nodiscard]] std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine const& machine);
+[[nodiscard]] MemoryModel parse_memory_model(Reader const& reader);
+// A workload that the memory cost model knows; nothing: `kind` is none of them. `object` is the workload's.
+[[nodiscard]] std::optional<Workload> parse_model_workload(std::string_view kind, ObjectReader& object);
+[[nodiscard]] std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine const& machine,
+                                                bool has_model);
 
 } // namespace hv::nv
