@@ -151,8 +151,12 @@ $(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp 
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
+$(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.cpp)) tests/support/assert_host.cpp)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
+
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test soak same-bytes fuzz kernel check bench-micro clean
+.PHONY: help run test soak same-bytes fuzz kernel check bench-micro bench-mm clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -167,13 +171,14 @@ help:
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
+#: make bench-mm  instructions per page allocated, beside a plain buddy's (docs/memory.md)
 #: make clean    remove build/
 #: make help     this text
 #:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro,$(MAKECMDGOALS)))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
 needs := $(firstword $(patsubst same-bytes,test,$(needs:soak=test)))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
@@ -214,6 +219,9 @@ check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(sh
 
 bench-micro: $(O)/bench-micro
 	@scripts/bench-micro $<
+
+bench-mm: $(O)/bench-mm
+	@scripts/bench-mm $<
 
 clean:
 	rm -rf $(O)
