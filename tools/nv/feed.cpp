@@ -10,6 +10,8 @@ namespace {
 
 using namespace sched::trace;
 
+constexpr std::int64_t farthest = std::int64_t{1} << 61; // ns
+
 } // namespace
 
 void Feed::event(Instant when, std::uint16_t pcpu, std::uint32_t number, std::span<std::uint32_t const> words)
@@ -57,8 +59,8 @@ void Feed::guest_event(Instant when, std::uint32_t number, std::span<std::uint32
 }
 
 RunMeter::RunMeter(RecordedRun const& run)
-    : run_{run}, collector_{run.scenario,
-                            run.source == RecordedRun::Source::kernel ? kernel_conservation_grain : Duration{}},
+    : run_{run},
+      collector_{run.scenario, run.source == RecordedRun::Source::kernel ? kernel_conservation_grain : Duration{}},
       feed_{collector_}, time_{run.start}
 {
 }
@@ -69,7 +71,8 @@ Instant RunMeter::time_of(std::uint64_t stamp)
     bool const stands = run_.source == RecordedRun::Source::simulator && stamp == stamp_ + 1;
     stamp_ = stamp;
     time_ = stands ? time_ : stamp;
-    return Instant::at_ns(static_cast<std::int64_t>(time_ - run_.start));
+    // A damaged trace may say anything; what is further away than any scenario is long stays far from overflows.
+    return Instant::at_ns(std::clamp(static_cast<std::int64_t>(time_ - run_.start), -farthest, farthest));
 }
 
 void RunMeter::record(Record const& record)
@@ -98,13 +101,12 @@ Measured measure(RecordedRun const& run, TraceStream& trace)
 
 std::string run_json(RecordedRun const& run, Measured const& measured)
 {
-    return metrics_json(measured.metrics,
-                        {.scenario = run.scenario.name,
-                         .policy = run.scenario.policy,
-                         .seed = run.scenario.seed,
-                         .source = run.source == RecordedRun::Source::kernel ? "kernel" : "simulator",
-                         .lost_records = measured.lost,
-                         .events = run.events});
+    return metrics_json(measured.metrics, {.scenario = run.scenario.name,
+                                           .policy = run.scenario.policy,
+                                           .seed = run.scenario.seed,
+                                           .source = run.source == RecordedRun::Source::kernel ? "kernel" : "simulator",
+                                           .lost_records = measured.lost,
+                                           .events = run.events});
 }
 
 } // namespace hv::nv

@@ -98,7 +98,7 @@ std::uint64_t lost_in(sched::trace::Tracer const& tracer)
 struct Outcome {
     std::string text; // for stdout
     std::string json;
-    std::string note; // for stderr
+    std::vector<std::string> notes; // for stderr
     std::optional<std::vector<Stream>> trace;
     std::string facts;
     std::string run_name;
@@ -177,19 +177,20 @@ Outcome simulate_one(std::filesystem::path const& file, Overrides const& overrid
         bool const traced{(options.trace || options.out) && obstacle.empty()};
         Simulated simulated{run_one(scenario, options.decisions ? &outcome.text : nullptr, traced)};
         RecordedRun const run{.scenario = scenario,
-                           .source = RecordedRun::Source::simulator,
-                           .last = simulated.last,
-                           .lost_records = simulated.lost,
-                           .events = simulated.events};
+                              .source = RecordedRun::Source::simulator,
+                              .last = simulated.last,
+                              .lost_records = simulated.lost,
+                              .events = simulated.events};
         outcome.trace = std::move(simulated.trace);
         outcome.facts = outcome.trace ? facts_json(run) : "";
         outcome.run_name = scenario.run_name();
         outcome.json = run_json(run, {.metrics = simulated.metrics, .lost = simulated.lost});
+        outcome.notes = scenario.placement.warnings;
         if (!obstacle.empty())
-            outcome.note = obstacle + "; the figures are complete";
+            outcome.notes.push_back(obstacle + "; the figures are complete");
         else if (simulated.lost != 0)
-            outcome.note = fmt::format("{}: the trace lost {} records; raise trace.ring_kib. The figures are complete",
-                                       outcome.run_name, simulated.lost);
+            outcome.notes.push_back(fmt::format("{}: the trace lost {} records; raise trace.ring_kib. The figures are complete",
+                                                outcome.run_name, simulated.lost));
         if (!options.decisions)
             outcome.text = options.json ? outcome.json : figures_text(scenario, simulated.metrics);
     } catch (...) {
@@ -235,8 +236,8 @@ private:
             if (options_.json && !options_.decisions && printed_++ > 0)
                 fmt::print(",\n");
             fmt::print("{}", outcome.text);
-            if (!outcome.note.empty())
-                fmt::print(stderr, "nv: {}\n", outcome.note);
+            for (std::string const& note : outcome.notes)
+                fmt::print(stderr, "nv: {}\n", note);
             if (options_.trace)
                 write_trace(*options_.trace, outcome);
             if (options_.out) {

@@ -244,7 +244,8 @@ void Checker::lost(Record const& record, Pcpu& pcpu)
     pcpu.when = record.stamp;
     pcpu.offset = record.offset;
     pcpu.begun = true;
-    pcpu.departing = pcpu.closed = false;
+    pcpu.departing = false;
+    pcpu.closed = true; // If nothing follows, what would have closed it is among the lost.
 }
 
 void Checker::domain_removed(Record const& record)

@@ -123,7 +123,8 @@ ExitCode trace_dump(TraceOptions const& options)
     DumpFilter const filter{filter_of(options)};
     MappedFile const file{options.file};
     TraceStream stream{file};
-    auto const hertz = static_cast<double>(stream.pcpus().empty() ? standard_hertz : hertz_of(facts, file, options.file));
+    auto const hertz =
+        static_cast<double>(stream.pcpus().empty() ? standard_hertz : hertz_of(facts, file, options.file));
     std::optional<std::uint64_t> first;
     while (std::optional<Record> const record = stream.next()) {
         if (!first && record->has_stamp)

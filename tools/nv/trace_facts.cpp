@@ -19,7 +19,7 @@ namespace {
 using Ids = std::vector<std::uint16_t>;
 
 constexpr std::uint64_t most_nodes = 64;
-constexpr std::uint64_t most_vcpus = 65536; // of all domains
+constexpr std::uint64_t most_vcpus = 65536;                 // of all domains
 constexpr std::uint64_t most_time = std::uint64_t{1} << 61; // ns; sums of two are far from an overflow
 constexpr std::size_t most_text = 64;
 constexpr std::uint64_t least_hertz = 1'000;

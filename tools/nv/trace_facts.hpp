@@ -20,7 +20,7 @@ namespace hv::nv {
 struct RecordedRun {
     enum class Source { kernel, simulator };
 
-    Scenario scenario;             // what figures need: name, policy, seed, times, nodes of pCPUs, domains without workloads
+    Scenario scenario; // what figures need: name, policy, seed, times, nodes of pCPUs, domains without workloads
     Source source{Source::kernel};
     std::uint64_t start{0};        // the stamp at which the scenario's time is zero
     std::uint64_t last{~0ull};     // the last stamp that belongs to the run; later ones only close the trace

@@ -1,8 +1,8 @@
 // Lengths of waits and their percentiles, in memory that does not grow with the trace.
 //
-// WaitSamples keeps values as they are until it is told to pack(): from then on it counts them in buckets, of one tick up
-// to 8191 ticks and of 1/4096 of the value at most above, so that a percentile is off by 1/8192 (0.012 %) at most, and
-// count, sum and longest stay exact. Whoever owns many decides when. Host only. Floor: tools.
+// WaitSamples keeps values as they are until it is told to pack(): from then on it counts them in buckets, of one tick
+// up to 8191 ticks and of 1/4096 of the value at most above, so that a percentile is off by 1/8192 (0.012 %) at most,
+// and count, sum and longest stay exact. Whoever owns many decides when. Host only. Floor: tools.
 #pragma once
 
 #include <cstddef>

@@ -45,9 +45,12 @@ std::size_t cut(Stream const& stream, std::size_t begin, std::size_t most)
     std::size_t end{begin};
     while (end < stream.bytes.size()) {
         std::size_t const left = stream.bytes.size() - end;
-        std::size_t const size = left < 4 ? 5 : record_bytes(load(stream.bytes, end));
+        std::size_t const size = left < 4 ? 4 : record_bytes(load(stream.bytes, end));
         if (size > left)
             give_up(fmt::format("trace of pCPU {}: byte {} of its ring begins a record that the ring does not end",
+                                stream.pcpu, end));
+        if ((load(stream.bytes, end) & event_bits) == cpu_change)
+            give_up(fmt::format("trace of pCPU {}: byte {} of its ring is a CPU_CHANGE record, which only a file has",
                                 stream.pcpu, end));
         if (end + size - begin > most)
             break;

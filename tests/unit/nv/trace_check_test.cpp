@@ -223,6 +223,15 @@ TEST(TraceCheck, ExpectsNothingOfWhatHappenedDuringALoss)
     EXPECT_EQ(rules(sample, true), "R2") << "d2v0 runs there since the loss";
 }
 
+TEST(TraceCheck, TakesALossAtTheEndForWhatCloses)
+{
+    Sample sample{begun()};
+    sample.resume(1, 100, idle, 1).put(0, make(0x1f001, 50, {2, 2, 20, 0}));
+    EXPECT_EQ(rules(sample), "");
+    sample.change(0, 60, 2, 0, State::running, State::blocked).change(0, 61, 3, 0, State::runnable, State::running);
+    EXPECT_EQ(rules(sample), "R5");
+}
+
 TEST(TraceCheck, NamesThePlaceInTheFile)
 {
     Sample sample{begun()};

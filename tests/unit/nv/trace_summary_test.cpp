@@ -1,6 +1,7 @@
 #include "tools/nv/trace_summary.hpp"
 
 #include "tests/unit/nv/trace_sample.hpp"
+#include "tests/unit/nv/trace_unpack.hpp"
 #include "tools/nv/errors.hpp"
 #include "tools/nv/files.hpp"
 #include "tools/nv/json.hpp"
@@ -10,8 +11,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
-#include <cstdio>
 
 namespace hv::nv {
 namespace {
@@ -22,19 +23,6 @@ using sample::Sample;
 using sample::State;
 
 constexpr std::uint16_t idle = 32767;
-
-Bytes unpacked(std::string const& file)
-{
-    Bytes bytes;
-    std::FILE* const pipe = ::popen(fmt::format("xz -dc {}", file).c_str(), "r");
-    if (pipe == nullptr)
-        return bytes;
-    std::array<std::byte, 65536> buffer{};
-    while (std::size_t const got = std::fread(buffer.data(), 1, buffer.size(), pipe))
-        bytes.insert(bytes.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(got));
-    EXPECT_EQ(::pclose(pipe), 0) << "xz -dc " << file;
-    return bytes;
-}
 
 TraceFigures figures(Bytes const& file, TraceFacts const& facts = {})
 {
