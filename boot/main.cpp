@@ -7,7 +7,9 @@
 #include "arch/x86_64/features.hpp"
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/interrupts.hpp"
+#include "arch/x86_64/machine_check.hpp"
 #include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/watchdog.hpp"
 #include "boot/kernel.hpp"
 #include "boot/refuse.hpp"
 #include "boot/scenario_run.hpp"
@@ -42,6 +44,8 @@ arch::ExitCode run(Kernel& k)
 {
     arch::irqs_enable();
     start_pcpus(the_kernel);
+    if (the_kernel.options.watchdog_ms != 0)
+        arch::watchdog_start(Duration::from_ms(the_kernel.options.watchdog_ms));
     log_machine(the_kernel);
     arch::exit_machine(run(the_kernel));
 }
@@ -78,5 +82,6 @@ void kernel_main(std::uint32_t magic, std::uint32_t info) noexcept
     if (!arch::features_suffice())
         arch::exit_machine(arch::ExitCode::refused);
     arch::features_enable();
+    arch::machine_check_enable();
     boot::start(magic, PhysAddr{info});
 }

@@ -84,6 +84,8 @@ void apic_send(std::uint32_t apic_id, Vector vector) noexcept
     send(apic_id, level_assert | static_cast<std::uint32_t>(vector));
 }
 
+void apic_send_nmi(std::uint32_t apic_id) noexcept { send(apic_id, level_assert | delivery_nmi); }
+
 void apic_send_init(std::uint32_t apic_id) noexcept { send(apic_id, level_assert | delivery_init); }
 
 void apic_send_startup(std::uint32_t apic_id, std::uint8_t page) noexcept

@@ -21,6 +21,8 @@ void apic_enable() noexcept;
 void apic_end_of_interrupt() noexcept;
 // Sends an interrupt to another pCPU; an interrupt that is already pending there is merged.
 void apic_send(std::uint32_t apic_id, Vector vector) noexcept;
+// An NMI to another pCPU.
+void apic_send_nmi(std::uint32_t apic_id) noexcept;
 // INIT, then start-up at physical page `page` (0..255).
 void apic_send_init(std::uint32_t apic_id) noexcept;
 void apic_send_startup(std::uint32_t apic_id, std::uint8_t page) noexcept;

@@ -2,6 +2,7 @@
 
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/stacks.hpp"
+#include "arch/x86_64/trap_frame.hpp"
 
 namespace hv::arch {
 namespace {
@@ -17,6 +18,7 @@ extern "C" {
 extern std::uint64_t const symbol_count;   // NOLINT(readability-identifier-naming)
 extern SymbolEntry const symbol_entries[]; // NOLINT(readability-identifier-naming)
 extern char const symbol_names[];          // NOLINT(readability-identifier-naming)
+extern char leave_trap[];                  // NOLINT(readability-identifier-naming): vectors.S
 }
 
 Symbol find_symbol(std::uint64_t address)
@@ -47,6 +49,28 @@ void print_symbol(Sink& sink, std::uint64_t address)
         print(sink, "{:x} {}+{:x}", address, symbol.name, symbol.offset);
 }
 
+namespace {
+
+// What vectors.S saved before it called handle_trap, whose frame this is: it lies right above the return address.
+TrapFrame const* trap_above(std::uint64_t frame)
+{
+    std::uint64_t const at{frame + 16};
+    return is_on_a_stack(at) && is_on_a_stack(at + sizeof(TrapFrame) - 1) ? reinterpret_cast<TrapFrame const*>(at)
+                                                                          : nullptr;
+}
+
+// False if there is nothing of ours below it.
+bool print_trap(Sink& sink, TrapFrame const& trap)
+{
+    print(sink, "      {} {} interrupted\n", trap.vector < exception_count ? "exception" : "interrupt", trap.vector);
+    if ((trap.cs & 3) == 0)
+        return true;
+    print(sink, "      ring 3 at {:x}\n", trap.rip);
+    return false;
+}
+
+} // namespace
+
 void print_backtrace(Sink& sink, std::uint64_t instruction, std::uint64_t frame)
 {
     constexpr unsigned max_depth = 40;
@@ -58,6 +82,14 @@ void print_backtrace(Sink& sink, std::uint64_t instruction, std::uint64_t frame)
         if (frame % 8 != 0 || !is_on_a_stack(frame) || !is_on_a_stack(frame + 15))
             return;
         auto const* const words = reinterpret_cast<std::uint64_t const*>(frame);
+        if (words[1] == address_of(leave_trap)) {
+            TrapFrame const* const trap{trap_above(frame)};
+            if (trap == nullptr || !print_trap(sink, *trap))
+                return;
+            instruction = trap->rip;
+            frame = trap->rbp; // perhaps of another stack
+            continue;
+        }
         if (words[1] == 0 || words[0] <= frame)
             return;
         frame = words[0];

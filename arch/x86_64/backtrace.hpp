@@ -1,7 +1,8 @@
 // Names for code addresses, and the chain of callers.
 //
-// The table of names is made by scripts/link-kernel. The chain follows frame pointers and stops at the first one that
-// does not lie on a kernel stack, so it is safe on a broken stack. No state, no locks. Floor: arch/x86_64.
+// The table of names is made by scripts/link-kernel. The chain follows frame pointers, through interrupts and
+// exceptions to what they interrupted, and stops at the first one that does not lie on a kernel stack, so it is safe on
+// a broken stack. No state, no locks. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/format.hpp"

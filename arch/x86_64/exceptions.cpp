@@ -4,9 +4,11 @@
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/machine_check.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/stacks.hpp"
+#include "arch/x86_64/watchdog.hpp"
 
 #include <array>
 #include <string_view>
@@ -51,9 +53,24 @@ void describe_page_fault(Sink& sink, TrapFrame const& frame)
           read_cr2(), (frame.error_code & 1) != 0 ? "which its page forbids" : "which is not mapped");
 }
 
+// No pCPU of ours sent it: a button, a management controller, or memory and buses that complain.
+void describe_nmi(Sink& sink)
+{
+    constexpr std::uint16_t system_control_port = 0x61;
+    std::uint8_t const status{in8(system_control_port)};
+    print(sink, "{}: ",
+          (status & 0x80) != 0   ? "memory or a bus reports an error"
+          : (status & 0x40) != 0 ? "a device reports an error"
+                                 : "somebody asked from outside");
+}
+
 [[noreturn]] void report(TrapFrame const& frame)
 {
     Sink& sink{panic_begin()};
+    if (frame.vector == static_cast<std::uint64_t>(Vector::machine_check))
+        describe_machine_check(sink);
+    if (frame.vector == static_cast<std::uint64_t>(Vector::nmi))
+        describe_nmi(sink);
     if (is_stack_guard(read_cr2()) && (frame.vector == 8 || frame.vector == 14))
         print(sink, "stack overflow: ");
     print(sink, "exception {} {}, error code {:x}", frame.vector,
@@ -80,8 +97,11 @@ FaultOutcome expect_fault(Vector vector, void (*function)(void*), void* argument
 
 void handle_exception(TrapFrame& frame) noexcept
 {
-    if (frame.vector == static_cast<std::uint64_t>(Vector::nmi))
+    if (frame.vector == static_cast<std::uint64_t>(Vector::nmi)) {
         panic_stop_if_under_way();
+        if (watchdog_nmi(frame))
+            return;
+    }
     ExpectedFault* const expected{this_percpu().expected_fault};
     if (expected == nullptr || static_cast<std::uint64_t>(expected->vector) != frame.vector)
         report(frame);

@@ -7,6 +7,7 @@
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/kernel_space.hpp"
 #include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/machine_check.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/upcalls.hpp"
@@ -150,6 +151,7 @@ void other_pcpu_main(std::uint32_t apic_id) noexcept
     Percpu& self{*block_by_apic_id[apic_id]};
     percpu_adopt(self);
     features_enable();
+    machine_check_enable();
     kernel_space_load();
     apic_enable();
     self.is_up.store(true, std::memory_order_release);

@@ -8,6 +8,7 @@
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/upcalls.hpp"
+#include "arch/x86_64/watchdog.hpp"
 
 namespace hv::arch {
 namespace {
@@ -36,13 +37,21 @@ std::optional<TimerId> take_due(TimerQueue& queue, Instant now, std::uint64_t se
     return queue.take_first();
 }
 
-void set_hardware(TimerQueue& queue)
+// For the calling pCPU's next timer, or the watchdog if that comes first.
+void start_hardware(Percpu const& self, Instant deadline)
 {
-    Guard const guard{queue.lock(), irqs_off};
-    if (TimerNode const* const first{queue.first()}; first != nullptr)
-        apic_timer_start(first->deadline - clock_now());
-    else
+    Instant const next{deadline < self.watched.due ? deadline : self.watched.due};
+    if (next == never)
         apic_timer_stop();
+    else
+        apic_timer_start(next - clock_now());
+}
+
+void set_hardware(Percpu& self)
+{
+    Guard const guard{self.timers.lock(), irqs_off};
+    TimerNode const* const first{self.timers.first()};
+    start_hardware(self, first != nullptr ? first->deadline : never);
 }
 
 } // namespace
@@ -57,7 +66,7 @@ void timer_arm(CpuId cpu, TimerId timer, Instant deadline) noexcept
         Guard const guard{owner.timers.lock(), irqs_off};
         is_first = owner.timers.arm(timer, deadline);
         if (is_first && &owner == &this_percpu())
-            apic_timer_start(deadline - clock_now());
+            start_hardware(owner, deadline);
     }
     if (is_first && &owner != &this_percpu())
         apic_send(owner.apic_id, Vector::timer);
@@ -76,6 +85,8 @@ void timers_interrupt() noexcept
 {
     Percpu& self{this_percpu()};
     Instant const now{clock_now()};
+    if (now >= self.watched.due)
+        watchdog_beat(now);
     std::uint64_t sequence_limit{0};
     {
         // A timer armed from here on waits for the next interrupt, or an owner that always arms in the past would never
@@ -88,7 +99,9 @@ void timers_interrupt() noexcept
         if (calls != nullptr && calls->timer != nullptr)
             calls->timer(calls->self, self.id, *due, now);
     }
-    set_hardware(self.timers);
+    set_hardware(self);
 }
+
+void timers_restart() noexcept { set_hardware(this_percpu()); }
 
 } // namespace hv::arch

@@ -17,5 +17,7 @@ void timer_disarm(CpuId cpu, TimerId timer) noexcept;
 
 // The interrupt: delivers what is due and sets the hardware for the rest. Interrupts off.
 void timers_interrupt() noexcept;
+// Sets the calling pCPU's hardware anew, for whatever comes next. Interrupts off.
+void timers_restart() noexcept;
 
 } // namespace hv::arch
