@@ -24,6 +24,7 @@ constinit arch::Env env;
 // What the report at the end needs, beside the machine itself.
 struct Run {
     ScenarioView scenario;
+    std::span<scenario::Home const> homes;
     VmAccounts accounts;
 };
 
@@ -72,14 +73,15 @@ void log_vms(ScenarioView scenario, VmAccounts accounts, unsigned nodes)
 }
 
 // VMs whose memory had to be looked for beyond the nodes it was wanted on: legal, but worth a line.
-void warn_of_spills(ScenarioView scenario, VmAccounts accounts)
+void warn_of_spills(Run const& run)
 {
+    auto const& [scenario, homes, accounts] = run;
     for (std::size_t i = 0; i < accounts.size(); ++i) {
-        auto const wanted = ScenarioView::memory_nodes(scenario.domains()[i]);
-        if (!wanted)
+        bool const placed{homes[i].origin == scenario::Home::Origin::placed};
+        if (!placed && !ScenarioView::memory_nodes(scenario.domains()[i]))
             continue;
         std::uint64_t there{0};
-        for (NodeId const node : *wanted)
+        for (NodeId const node : homes[i].nodes)
             there += accounts[i]->pages_on(node);
         if (there < accounts[i]->total())
             arch::say("warning: VM {}: {} MiB lie outside its nodes, which are full; give them more memory",
@@ -132,12 +134,14 @@ sched::System& make_system(Kernel const& k, ScenarioView scenario)
 }
 
 // Domains, their tasks and the end of the run. From here on the scheduler is in charge.
-void begin(VmMachine& vms, ScenarioView scenario)
+void begin(VmMachine& vms, Run const& run)
 {
+    ScenarioView const scenario{run.scenario};
     arch::IrqSave const irqs;
     vms.origin = arch::clock_now();
     Instant const end{vms.origin + scenario.warmup() + scenario.duration()};
-    auto const created = scenario::create_domains(*vms.system, scenario, scenario.seed(), vms.origin, vms.origin, {});
+    auto const created =
+        scenario::create_domains(*vms.system, scenario, run.homes, scenario.seed(), vms.origin, vms.origin, {});
     if (!created)
         refuse_because(created.error());
     if (auto const tasks = make_guest_tasks(vms); !tasks)
@@ -155,15 +159,16 @@ arch::ExitCode run_scenario(Kernel& k)
 {
     static constinit VmMachine vms;
     ScenarioView const view{read_scenario(k)};
+    auto const homes = find_homes(view);
     auto const accounts = [&] {
         arch::IrqSave const irqs;
-        return give_memory_to_vms(*k.pages, view);
+        return give_memory_to_vms(*k.pages, view, homes);
     }();
     if (!accounts)
         refuse_because(accounts.error());
-    Run run{.scenario = view, .accounts = *accounts};
+    Run run{.scenario = view, .homes = homes, .accounts = *accounts};
     log_vms(view, *accounts, k.topology->node_count());
-    warn_of_spills(view, *accounts);
+    warn_of_spills(run);
     {
         arch::IrqSave const irqs;
         vms.system = &make_system(k, view);
@@ -176,7 +181,7 @@ arch::ExitCode run_scenario(Kernel& k)
               (view.warmup() + view.duration()).ns() / 1'000'000);
     install_vm_up_calls(vms);
     bring_pcpus_under(vms);
-    begin(vms, view);
+    begin(vms, run);
     arch::idle_forever(); // As pCPU 0's idle vCPU; end_run leaves from an interrupt.
 }
 

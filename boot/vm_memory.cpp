@@ -1,6 +1,7 @@
 #include "boot/vm_memory.hpp"
 
 #include "arch/x86_64/small_memory.hpp"
+#include "boot/refuse.hpp"
 
 #include <new>
 
@@ -13,20 +14,8 @@ using scenario::ScenarioView;
 
 constexpr std::uint64_t pages_per_mib = (std::uint64_t{1} << 20) / mm::page_size;
 
-// Where a domain that names no nodes has its home: the nodes it is said to prefer, else where its first vCPU starts.
-NodeMask home_of(ScenarioView scenario, DomainRecord const& record)
+mm::Request request_for(NodeMask home, DomainRecord const& record, mm::DomainAccount& account)
 {
-    if (auto const named = ScenarioView::memory_nodes(record))
-        return *named;
-    if (auto const preferred = ScenarioView::preferred_nodes(record))
-        return *preferred;
-    CpuId const first{scenario.vcpus(record).front().initial_pcpu};
-    return NodeMask::of(NodeId{static_cast<NodeId::Rep>(scenario.pcpus()[first.value()].node)});
-}
-
-mm::Request request_for(ScenarioView scenario, DomainRecord const& record, mm::DomainAccount& account)
-{
-    NodeMask const home{home_of(scenario, record)};
     mm::Request request{.policy = mm::Policy::preferred, .node = *home.first(), .set = home, .owner = &account};
     if (record.memory_policy == MemoryPolicy::strict)
         request.policy = mm::Policy::strict_set;
@@ -54,7 +43,7 @@ Status<mm::AllocError> populate(mm::PageAllocator& pages, mm::Request request, s
 template <typename T>
 [[nodiscard]] T* raw_memory(std::size_t count)
 {
-    return static_cast<T*>(arch::allocate_memory(NodeId{0}, count * sizeof(T), alignof(T)));
+    return static_cast<T*>(arch::allocate_memory(NodeId{0}, (count > 0 ? count : 1) * sizeof(T), alignof(T)));
 }
 
 } // namespace
@@ -65,7 +54,27 @@ void describe(VmMemoryError const& error, Sink& sink)
           error.reason, error.missing_mib);
 }
 
-Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages, ScenarioView scenario)
+std::span<scenario::Home const> find_homes(ScenarioView scenario)
+{
+    std::size_t const count{scenario.domains().size()};
+    auto* const planner = raw_memory<scenario::HomePlanner>(1);
+    auto* const homes = raw_memory<scenario::Home>(count);
+    if (planner == nullptr || homes == nullptr)
+        refuse("scenario: no memory to place {} VMs; give node 0 more", count);
+    if (auto const planned = scenario::plan_homes(scenario, *planner, {homes, count}); !planned)
+        refuse_because(planned.error());
+    arch::release_memory(planner, sizeof *planner, alignof(scenario::HomePlanner));
+    for (std::size_t i = 0; i < count; ++i)
+        if (auto const notice = scenario::notice_of(scenario, scenario.domains()[i], homes[i])) {
+            arch::Line line{arch::Output::console};
+            line.sink().write("warning: ");
+            scenario::describe(*notice, line.sink());
+        }
+    return {homes, count};
+}
+
+Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages, ScenarioView scenario,
+                                                     std::span<scenario::Home const> homes)
 {
     std::size_t const count{scenario.domains().size()};
     auto** const accounts = raw_memory<mm::DomainAccount*>(count);
@@ -79,7 +88,7 @@ Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages, S
         accounts[i] = ::new (memory) mm::DomainAccount{DomainId{record.id}, wanted};
         Status<mm::AllocError> outcome{pages.attach(*accounts[i])};
         if (outcome)
-            outcome = populate(pages, request_for(scenario, record, *accounts[i]), wanted);
+            outcome = populate(pages, request_for(homes[i].nodes, record, *accounts[i]), wanted);
         if (!outcome)
             return fail(VmMemoryError{name, name_of(outcome.error()), (wanted - accounts[i]->total()) / pages_per_mib});
     }

@@ -6,7 +6,7 @@
 #pragma once
 
 #include "arch/generic/result.hpp"
-#include "boot/scenario/image.hpp"
+#include "boot/scenario/homes.hpp"
 #include "mm/page_allocator.hpp"
 
 #include <span>
@@ -24,8 +24,12 @@ void describe(VmMemoryError const& error, Sink& sink);
 // One account a domain, in the scenario's order; they lie on node 0's memory and live as long as the machine.
 using VmAccounts = std::span<mm::DomainAccount* const>;
 
+// The homes of all domains, in the scenario's order; they live as long as the machine. Says on the console which VMs
+// could not be placed. Ends the boot where there is no memory for homes, or where a strict placement fails.
+[[nodiscard]] std::span<scenario::Home const> find_homes(scenario::ScenarioView scenario);
+
 // Interrupts off. An error leaves what was built so far in place: the machine is about to refuse the scenario.
-[[nodiscard]] Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages,
-                                                                   scenario::ScenarioView scenario);
+[[nodiscard]] Result<VmAccounts, VmMemoryError>
+give_memory_to_vms(mm::PageAllocator& pages, scenario::ScenarioView scenario, std::span<scenario::Home const> homes);
 
 } // namespace hv::boot

@@ -11,6 +11,7 @@
 #include "arch/generic/time.hpp"
 #include "arch/generic/topology.hpp"
 #include "boot/scenario/layout.hpp"
+#include "sched/placement/placement.hpp"
 
 #include <optional>
 #include <span>
@@ -61,6 +62,16 @@ public:
     [[nodiscard]] std::uint32_t trace_mask() const { return header().trace_mask; }
     [[nodiscard]] std::uint32_t trace_ring_kib() const { return header().trace_ring_kib; } // 0: not given
     [[nodiscard]] bool firmware_numa() const { return (header().flags & flag_firmware_numa) != 0; }
+    [[nodiscard]] sched::placement::Rule placement() const
+    {
+        return static_cast<sched::placement::Rule>(header().placement);
+    }
+    [[nodiscard]] bool placement_is_strict() const { return (header().flags & flag_placement_strict) != 0; }
+    [[nodiscard]] sched::placement::Smt placement_smt() const
+    {
+        return (header().flags & flag_placement_cores) != 0 ? sched::placement::Smt::cores
+                                                            : sched::placement::Smt::threads;
+    }
     [[nodiscard]] MachineCosts costs() const;
 
     [[nodiscard]] std::span<PcpuRecord const> pcpus() const { return table<PcpuRecord>(Table::pcpus); }

@@ -58,7 +58,9 @@ struct TableRef {
 
 // Bits of Header::flags.
 inline constexpr std::uint32_t flag_firmware_numa = 1u << 0; // the firmware describes the nodes (SRAT, SLIT)
-inline constexpr std::uint32_t known_flags = flag_firmware_numa;
+inline constexpr std::uint32_t flag_placement_strict = 1u << 1; // a domain that placement cannot place is refused
+inline constexpr std::uint32_t flag_placement_cores = 1u << 2;  // placement counts cores, not threads
+inline constexpr std::uint32_t known_flags = flag_firmware_numa | flag_placement_strict | flag_placement_cores;
 
 struct Header {
     std::uint32_t magic;
@@ -73,7 +75,7 @@ struct Header {
     std::uint32_t trace_mask;     // xentrace event mask; 0: no trace
     std::uint32_t trace_ring_kib; // per pCPU; 0: the kernel's own choice
     std::uint32_t flags;
-    std::uint32_t reserved;
+    std::uint32_t placement; // sched::placement::Rule
     ShortText policy; // empty: the kernel's own choice
     NameText name;
     ShortText label; // what a row of a comparison is called; empty: the name
@@ -96,7 +98,7 @@ struct NodeRecord {
 static_assert(sizeof(NodeRecord) == 8);
 
 enum class MemoryPolicy : std::uint8_t {
-    automatic = 0, // no nodes given: placement decides
+    automatic = 0, // no nodes given: homes.hpp decides
     preferred = 1, // the given nodes first, then by distance
     strict = 2,    // the given nodes or not at all
     interleave = 3 // round robin over the given nodes

@@ -67,7 +67,7 @@ struct Builder {
         return done;
     }
 
-    Outcome set_affinities(sched::Domain& domain, DomainRecord const& record)
+    Outcome set_affinities(sched::Domain& domain, DomainRecord const& record, Home const& home_nodes)
     {
         auto records = scenario.vcpus(record).begin();
         for (sched::Vcpu& vcpu : domain.vcpus) {
@@ -81,7 +81,9 @@ struct Builder {
                                               "name at least one pCPU of the machine"});
         }
         executing(CpuId{0});
-        if (auto const nodes = ScenarioView::node_affinity(record))
+        if (home_nodes.origin == Home::Origin::placed)
+            static_cast<void>(system.core().set_node_affinity(domain, home_nodes.nodes, now));
+        else if (auto const nodes = ScenarioView::node_affinity(record))
             static_cast<void>(system.core().set_node_affinity(domain, *nodes, now));
         records = scenario.vcpus(record).begin();
         for (sched::Vcpu& vcpu : domain.vcpus)
@@ -116,25 +118,16 @@ Outcome set_parameters(sched::System& system, ScenarioView scenario)
     return done;
 }
 
-NodeMask memory_home(ScenarioView scenario, DomainRecord const& record)
-{
-    if (auto const named = ScenarioView::memory_nodes(record))
-        return *named;
-    if (auto const preferred = ScenarioView::preferred_nodes(record))
-        return *preferred;
-    CpuId const first{scenario.vcpus(record).front().initial_pcpu};
-    return NodeMask::of(NodeId{static_cast<NodeId::Rep>(scenario.pcpus()[first.value()].node)});
-}
-
-Outcome create_domains(sched::System& system, ScenarioView scenario, std::uint64_t seed, Instant origin, Instant now,
-                       Executing executing)
+Outcome create_domains(sched::System& system, ScenarioView scenario, std::span<Home const> homes, std::uint64_t seed,
+                       Instant origin, Instant now, Executing executing)
 {
     if (ModelRecord const* const model{scenario.model()}; model != nullptr)
         if (!system.guests().use_model(model_of(*model)))
             return fail(PopulateError{"no memory for the memory cost model", ScenarioView::text(model->name),
                                       "give the machine more memory"});
     Builder builder{system, scenario, seed, now, executing};
-    for (DomainRecord const& record : scenario.domains()) {
+    for (std::size_t i = 0; i < scenario.domains().size(); ++i) {
+        DomainRecord const& record{scenario.domains()[i]};
         executing(CpuId{0});
         auto const domain = system.core().create_domain(DomainId{record.id});
         if (!domain)
@@ -142,10 +135,10 @@ Outcome create_domains(sched::System& system, ScenarioView scenario, std::uint64
         system.core().set_params(**domain, {.weight = record.weight, .cap = static_cast<std::uint16_t>(record.cap)});
         if (auto const added = builder.add_vcpus(**domain, record); !added)
             return added;
-        if (auto const set = builder.set_affinities(**domain, record); !set)
+        if (auto const set = builder.set_affinities(**domain, record, homes[i]); !set)
             return set;
         if (scenario.model() != nullptr)
-            system.guests().set_memory(**domain, sched::guest::MemoryShares::striped(memory_home(scenario, record)));
+            system.guests().set_memory(**domain, sched::guest::MemoryShares::striped(homes[i].nodes));
         Instant const start{origin + Duration::from_ns(static_cast<std::int64_t>(record.start_ns))};
         for (sched::Vcpu& vcpu : (*domain)->vcpus)
             system.guests().start_at(CpuId{0}, system.guests().of(vcpu), start);

@@ -4,7 +4,7 @@
 // sched).
 #pragma once
 
-#include "boot/scenario/image.hpp"
+#include "boot/scenario/homes.hpp"
 #include "sched/system.hpp"
 
 namespace hv::scenario {
@@ -33,14 +33,11 @@ struct Executing {
     }
 };
 
-// Where the memory of a domain is wanted: the nodes it names, else those it is said to prefer, else the node where its
-// first vCPU starts.
-[[nodiscard]] NodeMask memory_home(ScenarioView scenario, DomainRecord const& record);
-
-// Every domain in the file's order: parameters, vCPUs, hard affinity, node affinity, and the timer that starts it at
-// `origin` + its start time. The pCPUs are up. With a memory cost model, each domain's memory counts as striped over
-// its home; who knows better says so afterwards (Guests::set_memory).
-[[nodiscard]] Status<PopulateError> create_domains(sched::System& system, ScenarioView scenario, std::uint64_t seed,
-                                                   Instant origin, Instant now, Executing executing);
+// Every domain in the file's order: parameters, vCPUs, hard affinity, node affinity (its own, or `homes` where it was
+// placed), and the timer that starts it at `origin` + its start time. The pCPUs are up. With a memory cost model, each
+// domain's memory counts as striped over its home; who knows better says so afterwards (Guests::set_memory).
+[[nodiscard]] Status<PopulateError> create_domains(sched::System& system, ScenarioView scenario,
+                                                   std::span<Home const> homes, std::uint64_t seed, Instant origin,
+                                                   Instant now, Executing executing);
 
 } // namespace hv::scenario

@@ -48,7 +48,7 @@ bool Checker::check_header()
            range("header.tslice_ms", h.tslice_ms, 1, max_tslice_ms) &&
            range("header.ratelimit_us", h.ratelimit_us, 0, max_ratelimit_us) &&
            range("header.trace_ring_kib", h.trace_ring_kib, 0, max_ring_kib) &&
-           range("header.reserved", h.reserved, 0, 0) && text("header.policy", h.policy, true) &&
+           range("header.placement", h.placement, 0, sched::placement::last_rule) && text("header.policy", h.policy, true) &&
            text("header.name", h.name, false) && text("header.label", h.label, true) &&
            text("header.description", h.description, true);
 }

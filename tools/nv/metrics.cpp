@@ -80,7 +80,7 @@ Collector::Collector(Scenario const& scenario, Duration grain)
         VcpuState state;
         state.domain = d;
         state.group = static_cast<std::size_t>(group - group_names_.begin());
-        for (std::uint8_t const node : domain.preferred_nodes.value_or(NodeList{}))
+        for (std::uint8_t const node : domain.home().value_or(NodeList{}))
             state.preferred.set(NodeId{node});
         first_of_domain_.push_back(vcpus_.size());
         row_of_domain_.resize(std::max<std::size_t>(row_of_domain_.size(), domain.id + 1u));

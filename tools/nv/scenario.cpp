@@ -14,7 +14,7 @@ namespace {
 using namespace hv::scenario;
 
 // What --set reaches by path; any other key is a parameter of the policy.
-constexpr std::array<std::string_view, 14> settable{"warmup_ns",
+constexpr std::array<std::string_view, 17> settable{"warmup_ns",
                                                     "duration_ns",
                                                     "sched.tslice_ms",
                                                     "sched.ratelimit_us",
@@ -24,6 +24,9 @@ constexpr std::array<std::string_view, 14> settable{"warmup_ns",
                                                     "machine.timer_late_ns",
                                                     "trace.ring_kib",
                                                     "trace.mask",
+                                                    "placement",
+                                                    "placement_smt",
+                                                    "placement_strict",
                                                     "memory_model.remote_permille",
                                                     "memory_model.node_mbps",
                                                     "memory_model.link_mbps",
@@ -55,7 +58,9 @@ void apply_setting(Json& root, std::string_view setting)
     if (equals == std::string_view::npos || equals == 0)
         refuse(fmt::format("--set {}: give KEY=VALUE", setting));
     std::string_view const key = setting.substr(0, equals);
-    Json const value = Json::integer(setting_value(setting, setting.substr(equals + 1)));
+    bool const is_text = key == "placement" || key == "placement_smt";
+    Json const value = is_text ? Json::from_text(setting.substr(equals + 1))
+                               : Json::integer(setting_value(setting, setting.substr(equals + 1)));
     std::size_t const dot = key.find('.');
     bool const known = std::ranges::find(settable, key) != settable.end();
     if (!known && dot != std::string_view::npos)
@@ -195,7 +200,9 @@ Scenario parse_scenario(std::string_view text, std::string_view file, Overrides 
         parse_params(*params, scenario);
     if (std::optional<Reader> const trace = of_schema_2(top, "trace", schema))
         parse_trace(*trace, scenario);
+    parse_placement(top, schema, scenario.placement);
     top.finish();
+    place_domains(scenario, file);
     return scenario;
 }
 

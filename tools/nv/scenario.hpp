@@ -8,6 +8,7 @@
 
 #include "boot/scenario/layout.hpp"
 #include "sched/guest/memory_model.hpp"
+#include "sched/placement/placement.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -71,6 +72,17 @@ struct Domain {
     std::optional<NodeList> memory_nodes;
     scenario::MemoryPolicy memory_policy{scenario::MemoryPolicy::automatic};
     std::vector<Vcpu> vcpus;
+    std::optional<NodeList> placed_on{}; // by automatic placement; never with any nodes given
+
+    // The nodes that figures take for its home.
+    [[nodiscard]] std::optional<NodeList> const& home() const { return preferred_nodes ? preferred_nodes : placed_on; }
+};
+
+struct Placement {
+    sched::placement::Rule rule{sched::placement::Rule::none};
+    sched::placement::Smt smt{sched::placement::Smt::threads};
+    bool strict{false};
+    std::vector<std::string> warnings{}; // one line each: domains that found no place
 };
 
 struct Scenario {
@@ -80,6 +92,7 @@ struct Scenario {
     std::uint32_t tslice_ms{30}, ratelimit_us{1000};
     std::uint32_t trace_mask{0x0ffff000}, trace_ring_kib{0};
     std::vector<std::pair<std::string, std::int64_t>> policy_params;
+    Placement placement;
     Machine machine;
     std::optional<MemoryModel> memory_model;
     std::vector<Domain> domains;

@@ -47,6 +47,10 @@ template <typename Id>
 }
 
 [[nodiscard]] Machine parse_machine(Reader const& reader, unsigned schema);
+void parse_placement(ObjectReader& top, unsigned schema, Placement& placement);
+// Where placement puts the domains of a scenario that is complete otherwise; refuses what a strict one has no place
+// for.
+void place_domains(Scenario& scenario, std::string_view file);
 [[nodiscard]] MemoryModel parse_memory_model(Reader const& reader);
 // A workload that the memory cost model knows; nothing: `kind` is none of them. `object` is the workload's.
 [[nodiscard]] std::optional<Workload> parse_model_workload(std::string_view kind, ObjectReader& object);

@@ -185,6 +185,7 @@ Outcome simulate_one(std::filesystem::path const& file, Overrides const& overrid
         outcome.facts = outcome.trace ? facts_json(run) : "";
         outcome.run_name = scenario.run_name();
         outcome.json = run_json(run, {.metrics = simulated.metrics, .lost = simulated.lost});
+        outcome.notes = scenario.placement.warnings;
         if (!obstacle.empty())
             outcome.notes.push_back(obstacle + "; the figures are complete");
         else if (simulated.lost != 0)

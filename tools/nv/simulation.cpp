@@ -4,6 +4,7 @@
 #include "tools/nv/errors.hpp"
 
 #include <array>
+#include <memory>
 
 namespace hv::nv {
 
@@ -29,7 +30,8 @@ sched::PolicyOps const& policy_named(std::string_view of_scenario)
     refuse("policy " + name + " is not known; there are " + std::string{known.text()});
 }
 
-void check(Status<scenario::PopulateError> const& outcome)
+template <typename Error>
+void check(Status<Error> const& outcome)
 {
     if (outcome)
         return;
@@ -71,7 +73,10 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
     scenario::Executing const executing{.self = &machine_, .on = [](void* machine, CpuId cpu) {
                                             static_cast<arch::SimMachine*>(machine)->set_executing(cpu);
                                         }};
-    check(scenario::create_domains(*system_, view, view.seed(), Instant{}, now, executing));
+    auto const planner = std::make_unique<scenario::HomePlanner>();
+    std::vector<scenario::Home> homes(view.domains().size());
+    check(scenario::plan_homes(view, *planner, homes));
+    check(scenario::create_domains(*system_, view, homes, view.seed(), Instant{}, now, executing));
     machine_.reschedule_all();
 }
 

@@ -29,8 +29,8 @@ std::string domain_json(Domain const& domain)
                                  "\"vcpu_count\": {}",
                                  domain.id, json_string(domain.name), json_string(domain.group), domain.weight,
                                  domain.cap, domain.vcpus.size())};
-    if (domain.preferred_nodes)
-        text += fmt::format(", \"home_nodes\": {}", list(*domain.preferred_nodes));
+    if (domain.home())
+        text += fmt::format(", \"home_nodes\": {}", list(*domain.home()));
     if (domain.hard_affinity)
         text += fmt::format(", \"hard_affinity\": {}", list(*domain.hard_affinity));
     return text + vcpus_json(domain) + "}";
