@@ -140,6 +140,7 @@ public:
 
     // Give what the pCPUs have cached back to the nodes.
     void drain_caches();
+    [[nodiscard]] MisuseHandler on_misuse() const { return rules_.on_misuse; }
     [[nodiscard]] FailureInjection& injection() { return injection_; }
 
     [[nodiscard]] unsigned nodes() const { return order_.nodes(); }
