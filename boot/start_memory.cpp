@@ -3,6 +3,7 @@
 #include "arch/x86_64/kernel_space.hpp"
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/panic.hpp"
+#include "arch/x86_64/percpu.hpp"
 #include "boot/kernel.hpp"
 #include "boot/refuse.hpp"
 
@@ -10,6 +11,8 @@ namespace hv::boot {
 namespace {
 
 constexpr std::uint64_t first_mib = 0x100000;
+// Pages below 4 GiB that a node keeps for devices as long as strangers can go elsewhere.
+constexpr std::uint64_t low_reserve = 512;
 
 void panic_on_misuse(mm::MisuseReport const& report)
 {
@@ -35,7 +38,8 @@ void init_early_allocator(Kernel& k)
                                     .nodes = k.map.node_count,
                                     .distances = k.map.distance_table(),
                                     .direct_map = mm::DirectMap{arch::direct_map_base},
-                                    .on_misuse = panic_on_misuse};
+                                    .on_misuse = panic_on_misuse,
+                                    .low_reserve = low_reserve};
     if (Status<mm::BuildError> const built{k.early.init(machine)}; !built)
         refuse_because(built.error());
 }
@@ -76,7 +80,7 @@ void init_kernel_space(Kernel& k)
 std::optional<PhysAddr> allocate(void* self, NodeId node, unsigned order) noexcept
 {
     Result<PhysAddr, mm::AllocError> const pages{static_cast<Kernel*>(self)->pages->allocate(
-        {.order = mm::Order{order}, .policy = mm::Policy::local, .node = node})};
+        arch::this_cpu(), {.order = mm::Order{order}, .policy = mm::Policy::local, .node = node})};
     if (!pages)
         return std::nullopt;
     return *pages;
@@ -84,7 +88,7 @@ std::optional<PhysAddr> allocate(void* self, NodeId node, unsigned order) noexce
 
 void release(void* self, PhysAddr pages, unsigned order) noexcept
 {
-    static_cast<Kernel*>(self)->pages->free(pages, mm::Order{order});
+    static_cast<Kernel*>(self)->pages->free(arch::this_cpu(), pages, mm::Order{order});
 }
 
 NodeId node_of(void* self, PhysAddr page) noexcept
@@ -104,6 +108,12 @@ void start_memory(Kernel& k)
     if (!pages)
         refuse_because(pages.error());
     k.pages = *pages;
+    FixedVector<NodeId, acpi::max_pcpus> homes;
+    for (acpi::MapPcpu const& pcpu : k.map.pcpus)
+        if (!homes.push_back(pcpu.node))
+            break;
+    if (!k.pages->create_caches(homes.span()))
+        arch::say("warning: memory: no room for the page caches of all pCPUs; those without are slower");
     arch::install_page_source({.self = &k, .allocate = allocate, .release = release, .node_of = node_of});
 }
 

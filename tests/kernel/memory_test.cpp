@@ -156,4 +156,41 @@ HV_SELFTEST(memory_the_kernel_image_is_not_for_allocation)
     HV_CHECK(is_consistent());
 }
 
+HV_SELFTEST(memory_of_vms_that_come_and_go_is_at_home_and_comes_back)
+{
+    constexpr unsigned rounds = 20;
+    constexpr std::uint64_t vm_blocks = 8;
+    static constinit mm::DomainAccount account{DomainId{4000}, vm_blocks * mm::order_2m.pages()};
+    for (NodeId const node : pages().usable()) {
+        mm::NodeStats const before{page_stats(node)};
+        if (before.free < 4 * vm_blocks * mm::order_2m.pages())
+            continue;
+        for (unsigned round = 0; round < rounds; ++round) {
+            arch::IrqSave const irqs;
+            mm::Claim const claim{.nodes = NodeMask::of(node), .pages = account.max_pages()};
+            HV_CHECK(pages().attach(account).ok());
+            HV_CHECK(pages().claim(account, {&claim, 1}).ok());
+            std::array<PhysAddr, vm_blocks> memory{};
+            for (PhysAddr& block : memory) {
+                auto const got = pages().allocate(
+                    arch::this_cpu(),
+                    {.order = mm::order_2m, .policy = mm::Policy::preferred, .node = node, .owner = &account});
+                HV_CHECK(got.ok());
+                block = *got;
+                *arch::direct_map<std::uint64_t volatile>(block) = 0x5EC2E7;
+            }
+            HV_CHECK(account.pages_on(node) == account.max_pages() && account.claimed() == 0);
+            pages().begin_destruction(account);
+            for (PhysAddr const block : memory)
+                pages().free(arch::this_cpu(), block, mm::order_2m);
+            HV_CHECK(pages().detach(account).ok());
+            while (pages().scrub_some(node, mm::order_2m.pages()) > 0) {}
+            for (PhysAddr const block : memory)
+                HV_CHECK(*arch::direct_map<std::uint64_t volatile>(block) != 0x5EC2E7);
+        }
+        HV_CHECK(page_stats(node) == before);
+    }
+    HV_CHECK(is_consistent());
+}
+
 } // namespace hv::test
