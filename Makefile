@@ -156,7 +156,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test soak same-bytes fuzz kernel check bench-micro bench-mm clean
+.PHONY: help run test soak same-bytes fuzz kernel check bench bench-micro bench-mm clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -170,6 +170,7 @@ help:
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
+#: make bench    the reference table: 27 cells and a control, simulated; build/bench.html (docs/reference-table.md)
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
 #: make bench-mm  instructions per page allocated, beside a plain buddy's (docs/memory.md)
 #: make clean    remove build/
@@ -178,7 +179,7 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(filter run,$(MAKECMDGOALS)),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(if $(filter run bench,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
 needs := $(firstword $(patsubst same-bytes,test,$(needs:soak=test)))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
@@ -216,6 +217,9 @@ check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(sh
 	@scripts/check-floors
 	@scripts/check-symbols $(call objects,kernel,$(shared_src))
 	@scripts/check-symbols $(call objects,kernel-debug,$(shared_src))
+
+bench: $(O)/nv
+	@$(O)/nv bench --html $(O)/bench.html
 
 bench-micro: $(O)/bench-micro
 	@scripts/bench-micro $<

@@ -1,4 +1,5 @@
 // nv, the host command: the command line and nothing else.
+#include "tools/nv/bench.hpp"
 #include "tools/nv/errors.hpp"
 #include "tools/nv/files.hpp"
 #include "tools/nv/pack.hpp"
@@ -123,6 +124,51 @@ ExitCode do_sim(SimArguments& arguments)
     return simulate_scenarios(options);
 }
 
+struct BenchArguments {
+    BenchOptions options;
+    std::string html, kernel, write, out, sweep;
+};
+
+void add_bench(CLI::App& app, BenchArguments& arguments)
+{
+    BenchOptions& options = arguments.options;
+    CLI::App& command = *app.add_subcommand(
+        "bench", "The reference table: workloads, loads and placements, with the memory cost model");
+    command.add_option("--row", options.rows, "Only these rows: jbb, memory, fork, cpu")->delimiter(',');
+    command.add_option("--policy", options.policies, "Further policies, with and without affinity")->delimiter(',');
+    command.add_option("--seeds", options.seeds, "Seeds a cell (default 5; booted 1)");
+    command.add_option("--seconds", options.seconds, "Virtual seconds a run (default 30; booted 10)");
+    command.add_option("--jobs", options.jobs, "Runs at a time (default: one a host CPU)");
+    command.add_option("--model", options.model, "Set of parameters of the memory cost model (default westmere-e5620)");
+    command.add_option("--model-set", options.settings, "PARAMETER=VALUE: remote=1.3, node_mbps, link_mbps, queueing")
+        ->take_all()
+        ->allow_extra_args(false);
+    command.add_option("--sweep", arguments.sweep, "PARAMETER=LOW..HIGH[/STEPS]: where conclusions turn");
+    command.add_option("--kernel", arguments.kernel, "Boot this kernel under QEMU, and compare with the simulator");
+    command.add_option("--out", arguments.out, "Where booted runs leave what they left")->capture_default_str();
+    command.add_option("--html", arguments.html, "Also one self-contained page with plots");
+    command.add_flag("--json", options.json, "The report as JSON");
+    command.add_option("--write", arguments.write, "Only write the cells' scenario files into this folder");
+    command.footer(
+        std::string{"Exit status 1: a bar marked with ! is missed, or kernel and simulator differ by more than 3 %.\n"} +
+        exit_codes);
+}
+
+ExitCode do_bench(BenchArguments& arguments)
+{
+    BenchOptions& options = arguments.options;
+    auto const path = [](std::string const& text) {
+        return text.empty() ? std::nullopt : std::optional<std::filesystem::path>{text};
+    };
+    options.html = path(arguments.html);
+    options.kernel = path(arguments.kernel);
+    options.write = path(arguments.write);
+    options.out = arguments.out;
+    if (!arguments.sweep.empty())
+        options.sweep = parse_sweep(arguments.sweep);
+    return run_bench(options);
+}
+
 void add_trace_file(CLI::App& command, TraceOptions& options)
 {
     command.add_option("FILE", options.file, "xentrace file, ours or a real Xen's")->required();
@@ -199,6 +245,7 @@ ExitCode dispatch(int argc, char** argv)
     PackOptions pack_options;
     RunArguments run_arguments;
     SimArguments sim_arguments;
+    BenchArguments bench_arguments;
     TraceOptions trace_options;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
@@ -207,9 +254,12 @@ ExitCode dispatch(int argc, char** argv)
     run_arguments.out = (folder / "out").string();
     run_arguments.options.turns = folder / turns_link;
     run_arguments.options.qemu.take_turns = true;
+    bench_arguments.options.self = self;
+    bench_arguments.out = (folder / "bench").string();
     add_pack(app, pack_options);
     add_run(app, run_arguments);
     add_sim(app, sim_arguments);
+    add_bench(app, bench_arguments);
     add_trace(app, trace_options);
     try {
         app.parse(argc, argv);
@@ -223,6 +273,8 @@ ExitCode dispatch(int argc, char** argv)
         return do_pack(pack_options);
     if (app.got_subcommand("sim"))
         return do_sim(sim_arguments);
+    if (app.got_subcommand("bench"))
+        return do_bench(bench_arguments);
     if (app.got_subcommand("trace"))
         return do_trace(*app.get_subcommand("trace"), trace_options);
     return do_run(run_arguments, app.get_subcommand("run")->count("--selftest") != 0);
