@@ -61,6 +61,25 @@ bool set_trace(Options& options, std::string_view value)
     return true;
 }
 
+bool set_trace_mask(Options& options, std::string_view value)
+{
+    options.trace_mask = parse_trace_mask(value);
+    return options.trace_mask.has_value();
+}
+
+bool set_trace_cpus(Options& options, std::string_view value)
+{
+    options.trace_cpus = parse_trace_cpus(value);
+    return options.trace_cpus.has_value();
+}
+
+bool set_trace_mode(Options& options, std::string_view value)
+{
+    std::optional<TraceMode> const mode{parse_trace_mode(value)};
+    options.trace_mode = mode.value_or(TraceMode::drop);
+    return mode.has_value();
+}
+
 bool set_numa(Options& options, std::string_view value)
 {
     options.numa = value == "on";
@@ -100,7 +119,7 @@ bool set_watchdog(Options& options, std::string_view value)
     return true;
 }
 
-constexpr std::array<OptionSpec, 9> table{{
+constexpr std::array<OptionSpec, 12> table{{
     {"sched", Value::required, "sched=NAME", "the name of a policy", "scheduling policy (default: the scenario's)",
      set_sched},
     {"selftest", Value::optional, "selftest[=PATTERN]", "selftest or selftest=PATTERN",
@@ -109,6 +128,13 @@ constexpr std::array<OptionSpec, 9> table{{
      "rate of the TSC in kHz (default 0: calibrate)", set_khz},
     {"trace", Value::required, "trace=KIB", "off, 0 or a power of two from 4 to 65536",
      "trace ring of each pCPU in KiB (default 1024)", set_trace},
+    {"trace_mask", Value::required, "trace_mask=LIST",
+     "off, or a list of gen, sched, dom0op, hvm, mem, all and numbers like 0x21000",
+     "events to trace (default: the scenario's)", set_trace_mask},
+    {"trace_cpus", Value::required, "trace_cpus=LIST", "all, or a list of pCPUs below 256 like 0,2,5-7 or 12-",
+     "pCPUs to trace (default all)", set_trace_cpus},
+    {"trace_mode", Value::required, "trace_mode=drop|stop|flight", "drop, stop or flight",
+     "full ring: drop new records, stop, or overwrite the oldest (default drop)", set_trace_mode},
     {"numa", Value::required, "numa=on|off", "on or off", "believe the firmware's NUMA tables (default on)", set_numa},
     {"quiet", Value::none, "quiet", "quiet, without a value", "log less", set_quiet},
     {"maxcpus", Value::required, "maxcpus=N", "1 to 255", "bring up at most N pCPUs (default 255)", set_maxcpus},

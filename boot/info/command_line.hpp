@@ -7,8 +7,10 @@
 
 #include "arch/generic/format.hpp"
 #include "arch/generic/result.hpp"
+#include "boot/info/trace_options.hpp"
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace hv::boot {
@@ -21,6 +23,9 @@ struct Options {
     std::string_view selftest_pattern; // ...whose name contains this (empty: all)
     std::uint32_t khz{0};              // rate of the TSC in kHz; 0: calibrate
     std::uint32_t trace_kib{1024};     // trace ring of each pCPU in KiB, a power of two; 0: no trace
+    std::optional<std::uint32_t> trace_mask{}; // what is traced; nothing: what the scenario says
+    std::optional<TraceCpus> trace_cpus{};     // on which pCPUs; nothing: all
+    TraceMode trace_mode{TraceMode::drop};     // what becomes of records for which there is no room
     bool numa{true};                   // believe SRAT and SLIT
     bool quiet{false};                 // log less
     std::uint16_t maxcpus{most_pcpus}; // bring up at most so many pCPUs

@@ -107,11 +107,62 @@ TEST(CommandLine, ValuesOutOfRangeAreRefusedWithWhatIsAllowed)
         EXPECT_NE(message(line).find("allowed: on or off"), std::string::npos) << line;
 }
 
+TEST(CommandLine, TraceMasksAreNamesAndNumbersOredTogether)
+{
+    EXPECT_EQ(parse_options("")->trace_mask, std::nullopt);
+    EXPECT_EQ(parse_options("trace_mask=off")->trace_mask, 0u);
+    EXPECT_EQ(parse_options("trace_mask=0")->trace_mask, 0u);
+    EXPECT_EQ(parse_options("trace_mask=sched")->trace_mask, 0x0002f000u);
+    EXPECT_EQ(parse_options("trace_mask=TRC_SCHED")->trace_mask, 0x0002f000u);
+    EXPECT_EQ(parse_options("trace_mask=gen,sched,dom0op,hvm,mem")->trace_mask, 0x001ff000u);
+    EXPECT_EQ(parse_options("trace_mask=all")->trace_mask, 0x0ffff000u);
+    EXPECT_EQ(parse_options("trace_mask=0x21000")->trace_mask, 0x00021000u);
+    EXPECT_EQ(parse_options("trace_mask=0xffffffff")->trace_mask, 0xffffffffu);
+    EXPECT_EQ(parse_options("trace_mask=135168,dom0op")->trace_mask, 0x0006f000u);
+    for (std::string_view const line : {"trace_mask=sched,", "trace_mask=,sched", "trace_mask=Sched", "trace_mask=0x",
+                                        "trace_mask=0x100000000", "trace_mask=-1", "trace_mask=sched,off"})
+        EXPECT_NE(message(line).find("allowed: off, or a list of gen, sched, dom0op"), std::string::npos) << line;
+}
+
+TEST(CommandLine, TracedPcpusAreAListOfNumbersAndRanges)
+{
+    auto const listed = [](std::string_view line) {
+        std::string text;
+        std::optional<TraceCpus> const cpus{parse_options(line)->trace_cpus};
+        for (unsigned i = 0; cpus && i < TraceCpus::capacity; ++i)
+            if (cpus->test(i) && (i < 12 || i > 253))
+                text += std::to_string(i) + " ";
+        return text;
+    };
+    EXPECT_EQ(parse_options("")->trace_cpus.has_value(), false);
+    EXPECT_EQ(listed("trace_cpus=3"), "3 ");
+    EXPECT_EQ(listed("trace_cpus=0,2,5-7"), "0 2 5 6 7 ");
+    EXPECT_EQ(listed("trace_cpus=7-7,1"), "1 7 ");
+    EXPECT_EQ(listed("trace_cpus=-3"), "0 1 2 3 ");
+    EXPECT_EQ(listed("trace_cpus=9-"), "9 10 11 254 255 ");
+    EXPECT_EQ(listed("trace_cpus=255"), "255 ");
+    EXPECT_EQ(listed("trace_cpus=all"), "0 1 2 3 4 5 6 7 8 9 10 11 254 255 ");
+    EXPECT_EQ(parse_options("trace_cpus=0,2,5-70")->trace_cpus->highest(), 70u);
+    EXPECT_EQ(parse_options("trace_cpus=0")->trace_cpus->highest(), 0u);
+    for (std::string_view const line : {"trace_cpus=256", "trace_cpus=3-2", "trace_cpus=-", "trace_cpus=1,,2",
+                                        "trace_cpus=1,", "trace_cpus=0x1", "trace_cpus=1-2-3", "trace_cpus=1-256"})
+        EXPECT_NE(message(line).find("allowed: all, or a list of pCPUs below 256"), std::string::npos) << line;
+}
+
+TEST(CommandLine, TraceModesAreThree)
+{
+    EXPECT_EQ(parse_options("")->trace_mode, TraceMode::drop);
+    EXPECT_EQ(parse_options("trace_mode=stop")->trace_mode, TraceMode::stop);
+    EXPECT_EQ(parse_options("trace_mode=flight")->trace_mode, TraceMode::flight);
+    EXPECT_EQ(message("trace_mode=fly"),
+              "command line, column 1: 'trace_mode=fly' has a value that is not allowed; allowed: drop, stop or flight");
+}
+
 TEST(CommandLine, ErrorsNameTheOptionItsColumnAndTheRemedy)
 {
     EXPECT_EQ(message("quiet  shed=credit"),
               "command line, column 8: 'shed=credit' is not an option; allowed: sched=NAME selftest[=PATTERN] khz=N "
-              "trace=KIB numa=on|off quiet maxcpus=N chop=NS watchdog=MS");
+              "trace=KIB trace_mask=LIST trace_cpus=LIST trace_mode=drop|stop|flight numa=on|off quiet maxcpus=N chop=NS watchdog=MS");
     EXPECT_EQ(message("khz=5000 quiet khz=6000"),
               "command line, column 16: 'khz=6000' is given twice; allowed: 0 (calibrate) or 1000 to 100000000");
     EXPECT_EQ(message("sched"), "command line, column 1: 'sched' needs a value; allowed: the name of a policy");
@@ -138,8 +189,9 @@ TEST(CommandLine, HelpHasOneLineForEachOptionThatErrorsOffer)
     print_option_help(sink);
     EXPECT_FALSE(sink.truncated());
     std::string const help{sink.text()};
-    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 9);
-    for (std::string_view const usage : {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "numa=on|off",
+    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 12);
+    for (std::string_view const usage : {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "trace_mask=LIST", "trace_cpus=LIST",
+                                         "trace_mode=drop|stop|flight", "numa=on|off",
                                          "quiet", "maxcpus=N", "chop=NS", "watchdog=MS"})
         EXPECT_NE(help.find("  " + std::string{usage} + " "), std::string::npos) << usage;
 }
