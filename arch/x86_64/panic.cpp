@@ -18,6 +18,9 @@ constinit std::atomic<unsigned> reporter{0};
 // How often the reporter came here: 1 is the panic, 2 a fault during its report. Touched by the reporter only.
 constinit unsigned depth{0};
 constinit std::atomic<unsigned> stopped{0};
+// Set before the pCPUs that may need it have anything to save, and never again.
+constinit PanicHook hook{nullptr};
+constinit void* hook_self{nullptr};
 
 // Stops the others, so that none of them prints into the report. Waits for a while only: one may be beyond reach.
 void stop_others()
@@ -56,6 +59,12 @@ void print_registers(Sink& sink, TrapFrame const& f)
 
 } // namespace
 
+void set_panic_hook(PanicHook run, void* self) noexcept
+{
+    hook_self = self;
+    hook = run;
+}
+
 void panic_stop_if_under_way() noexcept
 {
     if (reporter.load(std::memory_order_relaxed) == 0)
@@ -91,6 +100,8 @@ void panic_end(TrapFrame const* frame) noexcept
         auto const here = reinterpret_cast<std::uint64_t>(__builtin_return_address(0));
         auto const caller = reinterpret_cast<std::uint64_t const*>(__builtin_frame_address(0))[0];
         print_backtrace(panic_sink, frame != nullptr ? frame->rip : here, frame != nullptr ? frame->rbp : caller);
+        if (hook != nullptr)
+            hook(hook_self);
     }
     exit_machine(ExitCode::panic);
 }

@@ -16,6 +16,10 @@ namespace hv::arch {
 [[nodiscard]] Sink& panic_begin() noexcept;
 // Ends the report: registers if there is a frame, backtrace from it or else from the caller. Exits.
 [[noreturn]] void panic_end(TrapFrame const* frame) noexcept;
+// What is still to be saved when the report is complete: runs on the pCPU that panics, the others stopped, any lock
+// held. A fault in it ends the report. There is one.
+using PanicHook = void (*)(void* self) noexcept;
+void set_panic_hook(PanicHook hook, void* self) noexcept;
 // For the NMI handler: stops for ever if some pCPU panics, else returns.
 void panic_stop_if_under_way() noexcept;
 
