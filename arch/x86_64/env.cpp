@@ -38,14 +38,6 @@ void* Env::allocate(NodeId node, std::size_t bytes, std::size_t align) noexcept
 
 void Env::release(void* memory, std::size_t bytes) noexcept { release_memory(memory, bytes, 1); }
 
-std::uint64_t Env::trace_clock(CpuId cpu) noexcept
-{
-    Percpu& owner{percpu(cpu)};
-    auto const now = static_cast<std::uint64_t>(clock_now().ns());
-    owner.last_trace_stamp = now > owner.last_trace_stamp ? now : owner.last_trace_stamp + 1;
-    return owner.last_trace_stamp;
-}
-
 std::span<std::byte> Env::trace_memory(CpuId cpu) noexcept { return percpu(cpu).trace; }
 
 } // namespace hv::arch

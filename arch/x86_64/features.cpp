@@ -30,6 +30,7 @@ constexpr Needed needed[]{
     {Source::leaf1_ecx, 23, "POPCNT", "+popcnt"},
     {Source::extended_ecx, 0, "LAHF in long mode", "+lahf_lm"},
     {Source::extended_edx, 20, "the no-execute bit", "+nx"},
+    {Source::extended_edx, 27, "RDTSCP", "+rdtscp"}, // in v3 only, but as old as v2
     {Source::extended_edx, 29, "long mode", "+lm"},
 };
 

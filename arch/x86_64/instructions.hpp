@@ -87,6 +87,24 @@ struct CpuidLeaf {
     return std::uint64_t{high} << 32 | low;
 }
 
+// The same in one instruction: it waits for earlier loads itself.
+[[nodiscard]] inline std::uint64_t read_tscp()
+{
+    std::uint64_t low, high; // the instruction clears their upper halves
+    std::uint32_t unused;
+    asm volatile("rdtscp" : "=a"(low), "=d"(high), "=c"(unused)::"memory");
+    return high << 32 | low;
+}
+
+// a * b >> 32, modulo 2^64. In assembly because compilers leave the result where compare-and-exchange wants something
+// else, and trace records are counted by the instruction.
+[[nodiscard]] inline std::uint64_t multiply_shift_32(std::uint64_t a, std::uint64_t b)
+{
+    std::uint64_t result;
+    asm("mulq %[b]; shldq $32, %%rax, %%rdx" : "=&d"(result), "+a"(a) : [b] "rm"(b) : "cc");
+    return result;
+}
+
 inline void irqs_disable() { asm volatile("cli" ::: "memory"); }
 inline void irqs_enable() { asm volatile("sti" ::: "memory"); }
 // The two adjacent: an interrupt that arrives after the sti wakes the hlt instead of being lost before it.

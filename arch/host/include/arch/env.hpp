@@ -28,6 +28,9 @@ public:
 
 class Env {
 public:
+    // Two records' readings of the trace clock are at least so far apart: time may stand still between them.
+    static constexpr unsigned trace_clock_gap_ns = 1;
+
     explicit Env(Machine& machine) : machine_{machine} {}
 
     [[nodiscard]] Topology const& topology() const noexcept { return machine_.topology(); }
