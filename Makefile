@@ -166,7 +166,8 @@ help:
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
-#: make soak     what is too long for test: ten minutes of scheduler storms on real threads
+#: make soak     what is too long for test: ten minutes of scheduler storms on real threads, ten million
+#:               operations of the page allocator, mutants that its tests must notice
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
@@ -203,8 +204,10 @@ run: $(O)/numavisor.elf $(O)/nv
 test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan check
 	@scripts/run-tests $(O)
 
-soak: $(O)/stress-tsan
+soak: $(O)/stress-tsan $(O)/unit-host
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*'
+	NV_ROOT=$(CURDIR) NV_MM_OPERATIONS=10000000 NV_VM_ROUNDS=1000 $(O)/unit-host --gtest_filter='MemoryModel*:VmRounds*'
+	tests/mutants/mm.py $(O)/mutants
 
 same-bytes: $(O)/nv $(O)/nv-clang
 	@$(MAKE) O=$(O)/other HOST_OPT=-O0 CLANG_OPT=-O2 $(O)/other/nv $(O)/other/nv-clang

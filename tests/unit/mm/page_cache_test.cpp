@@ -106,6 +106,16 @@ TEST_F(Caches, NeverHoldMoreThanTheirCapacity)
     }
     EXPECT_GT(stats(0).cached, 0u);
     expect_books_balance();
+
+    taken.clear();
+    for (int i = 0; i < 30; ++i)
+        taken.push_back(*pages.allocate(cpu(2), {.order = order_2m, .node = node(1)}));
+    for (PhysAddr const block : taken) {
+        pages.free(cpu(2), block, order_2m);
+        EXPECT_LE(stats(1).cached, PageCache::Capacity{}.blocks_2m * order_2m.pages());
+    }
+    EXPECT_GT(stats(1).cached, 0u);
+    expect_books_balance();
 }
 
 TEST_F(Caches, PagesOfAnotherNodeGoHomeInsteadOfIntoTheCache)
