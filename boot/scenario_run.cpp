@@ -111,6 +111,7 @@ void end_run(VmMachine& vms, Instant now)
 {
     stop_other_pcpus(vms);
     vms.system->core().close_trace(arch::this_cpu(), now);
+    mark_trace_closed();
     arch::log("the scenario is over");
     report_vms(vms, *static_cast<Run const*>(vms.report));
     print_trace_tail(vms.system->tracer(), 24);
@@ -123,11 +124,13 @@ sched::System& make_system(Kernel const& k, ScenarioView scenario)
                                      .guest_limit = static_cast<std::uint32_t>(scenario.all_vcpus().size()),
                                      .driver = sched::guest::Driver::tasks,
                                      .context_switch = Duration{}, // the real one costs what it costs
-                                     .trace_mask = scenario.trace_mask()};
+                                     .trace_mask = k.options.trace_mask.value_or(scenario.trace_mask()),
+                                     .trace_mode = trace_mode_of(k.options)};
     auto const system = sched::System::create(env, config);
     if (!system)
         refuse("scheduler: no memory for {} pCPUs and {} vCPUs; give node 0 more", k.topology->pcpus.size(),
                config.guest_limit);
+    choose_traced_pcpus((*system)->tracer(), k.options);
     if (auto const set = scenario::set_parameters(**system, scenario); !set)
         refuse_because(set.error());
     return **system;

@@ -4,6 +4,15 @@
 
 namespace hv::sched {
 
+namespace {
+
+// How the trace writes a slice: all ones for none.
+[[nodiscard]] std::int64_t slice_word(std::optional<Duration> slice) { return slice ? slice->ns() : -1; }
+
+[[nodiscard]] constexpr std::uint32_t number_of(trace::Event event) { return static_cast<std::uint32_t>(event); }
+
+} // namespace
+
 void Parking::park(Vcpu& vcpu) noexcept { core_.pause_nosync(self_, vcpu, now_); }
 void Parking::unpark(Vcpu& vcpu) noexcept { core_.unpause(self_, vcpu, now_); }
 
@@ -41,17 +50,24 @@ void Core::unlock_pair(CpuId a, CpuId b) HV_NO_THREAD_SAFETY_ANALYSIS
 // --- run states
 
 // Lock held. Time spent is added to the state that ends; a clock that went backwards adds nothing.
-void Core::change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now)
+void Core::enter_state(Vcpu& vcpu, RunState to, Instant now)
 {
     RunStateClock& clock{vcpu.run_state};
-    if (clock.state == to)
-        return;
     if (now > clock.entered) {
         clock.spent[static_cast<unsigned>(clock.state)] += now - clock.entered;
         clock.entered = now;
     }
-    pool_.tracer().runstate(self, now, clock.state, to, vcpu.packed());
     clock.state = to;
+}
+
+// Lock held.
+void Core::change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now)
+{
+    RunState const from{vcpu.run_state.state};
+    if (from == to)
+        return;
+    enter_state(vcpu, to, now);
+    pool_.tracer().runstate(self, now, from, to, vcpu.packed());
 }
 
 // Lock held. What is left to do once the vCPU may not run: leave the queue, or stop running.
@@ -60,9 +76,16 @@ void Core::sleep_locked(CpuId self, Vcpu& vcpu, Instant now)
     if (vcpu.run_state.state == RunState::runnable)
         change_state(self, vcpu, RunState::offline, now);
     if (pool_.pcpu(vcpu.processor()).current == &vcpu)
-        pool_.env().tickle(vcpu.processor());
+        ask_to_reschedule(self, vcpu.processor(), trace::IpiReason::sleep, now);
     else
         ops_.sleep(policy_, self, vcpu, now);
+}
+
+void Core::ask_to_reschedule(CpuId self, CpuId cpu, trace::IpiReason reason, Instant now)
+{
+    if (cpu != self)
+        pool_.tracer().emit(self, now, trace::Event::ipi, cpu.value(), static_cast<std::uint32_t>(reason));
+    pool_.env().tickle(cpu);
 }
 
 void Core::sleep_nosync(CpuId self, Vcpu& vcpu, Instant now)
@@ -154,7 +177,7 @@ void Core::queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Ins
         pool_.pcpu(decision.queue_on).current->set_flag(PauseFlag::migrating);
     for (CpuId const cpu : decision.tickle) {
         pool_.tracer().emit(self, now, trace::Event::tickle, cpu.value());
-        pool_.env().tickle(cpu);
+        ask_to_reschedule(self, cpu, trace::IpiReason::wake, now);
     }
 }
 
@@ -287,7 +310,7 @@ Switch Core::schedule(CpuId self, Instant now)
         env.arm(self, timer::slice, now + *decision.slice);
     pcpu.current = &next;
     if (&next == &previous) {
-        pool_.tracer().emit(self, now, trace::Event::continue_running, next.packed());
+        trace_continue(self, next, decision.slice, now);
         return {&previous, &next};
     }
     HV_ASSERT(!next.is_running());
@@ -297,27 +320,54 @@ Switch Core::schedule(CpuId self, Instant now)
     return {&previous, &next};
 }
 
+// Lock held.
+void Core::trace_continue(CpuId self, Vcpu& current, std::optional<Duration> slice, Instant now)
+{
+    trace::Tracer& tracer{pool_.tracer()};
+    Duration const ran{now > current.run_state.entered ? now - current.run_state.entered : Duration{}};
+    tracer.emit(self, now, trace::Event::switch_infcont, current.domain.id.value(), current.index.value(), ran.ns(),
+                slice_word(slice));
+    tracer.emit(self, now, trace::Event::continue_running, current.packed());
+}
+
 // Lock held. No record may come between the two run-state changes, nor after them before the switch itself.
 void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now)
 {
-    trace::Tracer& tracer{pool_.tracer()};
     // `now` was taken before the lock, so another pCPU may have stamped a state later than that.
     Duration const ran{now > previous.run_state.entered ? now - previous.run_state.entered : Duration{}};
     bool const waits{next.run_state.state == RunState::runnable && now > next.run_state.entered};
     Duration const waited{waits ? now - next.run_state.entered : Duration{}};
-    tracer.emit(self, now, trace::Event::switch_infprev, previous.domain.id.value(), previous.index.value(), ran.ns());
-    tracer.emit(self, now, trace::Event::switch_infnext, next.domain.id.value(), next.index.value(), waited.ns(),
-                slice ? slice->ns() : -1);
-    tracer.emit(self, now, trace::Event::switch_to, previous.domain.id.value(), previous.index.value(),
-                next.domain.id.value(), next.index.value());
-    change_state(self, previous,
-                 previous.has_flag(PauseFlag::blocked) ? RunState::blocked
-                 : previous.is_runnable()              ? RunState::runnable
-                                                       : RunState::offline,
-                 now);
+    RunState const out{previous.run_state.state};
+    RunState const in{next.run_state.state};
+    RunState const left_for{previous.has_flag(PauseFlag::blocked) ? RunState::blocked
+                            : previous.is_runnable()              ? RunState::runnable
+                                                                  : RunState::offline};
+    HV_ASSERT(out == RunState::running && in != RunState::running);
+    enter_state(previous, left_for, now);
+    enter_state(next, RunState::running, now);
     previous.last_run_time = now;
-    change_state(self, next, RunState::running, now);
-    tracer.ring(self).set_current(next.domain.id.value(), next.index.value());
+
+    using trace::entry;
+    using trace::Event;
+    trace::Tracer& tracer{pool_.tracer()};
+    std::uint16_t const from_domain{previous.domain.id.value()}, from{previous.index.value()};
+    std::uint16_t const to_domain{next.domain.id.value()}, to{next.index.value()};
+    std::int64_t const most{slice_word(slice)};
+    // All five at once, as it is nearly always: their room is asked for only once.
+    bool const done{tracer.wants(Event::switch_to) && tracer.wants(Event::runstate_change) &&
+                    tracer.all_quickly(self, entry(number_of(Event::switch_infprev), from_domain, from, ran.ns()),
+                                       entry(number_of(Event::switch_infnext), to_domain, to, waited.ns(), most),
+                                       entry(number_of(Event::switch_to), from_domain, from, to_domain, to),
+                                       entry(trace::runstate_event(out, left_for), previous.packed()),
+                                       entry(trace::runstate_event(in, RunState::running), next.packed()))};
+    if (!done) {
+        tracer.emit(self, now, Event::switch_infprev, from_domain, from, ran.ns());
+        tracer.emit(self, now, Event::switch_infnext, to_domain, to, waited.ns(), most);
+        tracer.emit(self, now, Event::switch_to, from_domain, from, to_domain, to);
+        tracer.runstate(self, now, out, left_for, previous.packed());
+        tracer.runstate(self, now, in, RunState::running, next.packed());
+    }
+    tracer.ring(self).set_current(to_domain, to);
 }
 
 void Core::context_saved(CpuId self, Vcpu& previous, Instant now)

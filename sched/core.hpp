@@ -87,13 +87,14 @@ public:
     bool notify(CpuId self, Vcpu& vcpu, Instant now);
     void yield(CpuId self, Vcpu& vcpu, Instant now);
 
-    // Ends the trace: every vCPU goes offline in it, and losses are told. Nothing runs any more.
+    // Ends the trace: every vCPU goes offline in it, every domain goes, and losses are told. Nothing runs any more.
     void close_trace(CpuId self, Instant now);
 
 private:
     friend class Parking;
 
     void attach_policy_data(Vcpu& vcpu);
+    static void enter_state(Vcpu& vcpu, RunState to, Instant now);
     void change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now);
     void mark_migrating(CpuId self, Vcpu& vcpu, Instant now);
     void sleep_locked(CpuId self, Vcpu& vcpu, Instant now);
@@ -106,6 +107,9 @@ private:
     void update_node_affinity(Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
     void recompute_node_affinity(Domain& domain) HV_REQUIRES(steering_lock_);
     void spread_node_affinity(Domain& domain, Instant now) HV_REQUIRES(steering_lock_);
+    // Tickles `cpu` and tells the trace, where it is another pCPU.
+    void ask_to_reschedule(CpuId self, CpuId cpu, trace::IpiReason reason, Instant now);
+    void trace_continue(CpuId self, Vcpu& current, std::optional<Duration> slice, Instant now);
     void trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now);
     void suspend_or_resume_tick(Pcpu& pcpu, bool resume, Instant now);
 

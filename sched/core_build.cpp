@@ -54,6 +54,7 @@ void Core::pcpu_up(CpuId self, Instant now)
         // Readers of a trace want to see a pCPU's idle vCPU arrive before anything else happens there.
         change_state(self, *pcpu.idle, RunState::running, now);
         pool_.tracer().ring(self).set_current(idle_domain_id.value(), self.value());
+        pool_.tracer().hello(self, now);
         CpuMask members{pool_.members()};
         members.set(self);
         pool_.publish_members(members);
@@ -147,11 +148,15 @@ Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId ini
     vcpu->hard_affinity = CpuMask::first_n(pool_.pcpu_limit());
     vcpu->soft_affinity = vcpu->hard_affinity;
     ops_.attach_vcpu(data, *vcpu);
+    // A domain begins to count with its first vCPU.
+    if (domain.vcpus.empty()) {
+        pool_.tracer().emit(self, now, trace::Event::domain_create, domain.id.value());
+        pool_.tracer().emit(self, now, trace::Event::domain_add, domain.id.value());
+    }
     domain.vcpus.push_back(*vcpu);
     ++domain.vcpu_count;
     if (ops_.vcpu_added != nullptr)
         ops_.vcpu_added(policy_, *vcpu, now);
-    pool_.tracer().emit(self, now, trace::Event::domain_add, domain.id.value());
     update_node_affinity(domain, now);
     return vcpu;
 }
@@ -283,16 +288,19 @@ void Core::describe(Sink& sink) const
 // complete.
 void Core::close_trace(CpuId self, Instant now)
 {
-    for (CpuId const cpu : pool_.members()) {
-        Vcpu& current{*pool_.pcpu(cpu).current};
-        change_state(cpu, current, RunState::offline, now);
-    }
-    for (Domain& domain : domains_)
+    trace::Tracer& tracer{pool_.tracer()};
+    for (CpuId const cpu : pool_.members())
+        tracer.begin_close(cpu);
+    for (CpuId const cpu : pool_.members())
+        change_state(cpu, *pool_.pcpu(cpu).current, RunState::offline, now);
+    for (Domain& domain : domains_) {
         for (Vcpu& vcpu : domain.vcpus)
             change_state(self, vcpu, RunState::offline, now);
+        tracer.emit(self, now, trace::Event::domain_remove, domain.id.value());
+        tracer.emit(self, now, trace::Event::domain_destroy, domain.id.value());
+    }
     for (CpuId const cpu : pool_.members())
-        if (trace::Ring & ring{pool_.tracer().ring(cpu)}; ring.attached())
-            ring.close(pool_.env().trace_clock(cpu));
+        tracer.close(cpu, now);
 }
 
 } // namespace hv::sched

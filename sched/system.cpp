@@ -6,7 +6,7 @@ namespace hv::sched {
 
 // The storage that hangs off a System.
 struct System::Parts {
-    std::span<trace::Ring> rings;
+    std::span<trace::Ring*> rings;
     std::span<Pcpu*> pcpus;
     std::span<guest::Guest*> guests;
     void* policy;
@@ -38,17 +38,18 @@ System::System(arch::Env& env, SystemConfig const& config, Parts const& parts)
 }
 
 // What one pCPU works with lies on its own node.
-bool System::make_pcpus(arch::Env& env, Parts& parts)
+bool System::make_pcpus(arch::Env& env, trace::Mode mode, Parts& parts)
 {
     for (std::size_t i = 0; i < parts.pcpus.size(); ++i) {
         CpuId const cpu{static_cast<CpuId::Rep>(i)};
         NodeId const node{env.topology().node_of(cpu)};
         void* const pcpu{env.allocate(node, sizeof(Pcpu), alignof(Pcpu))};
-        void* const control{env.allocate(node, sizeof(trace::RingControl), 128)};
-        if (pcpu == nullptr || control == nullptr)
+        void* const ring{env.allocate(node, sizeof(trace::Ring), alignof(trace::Ring))};
+        if (pcpu == nullptr || ring == nullptr)
             return false;
         parts.pcpus[i] = ::new (pcpu) Pcpu{cpu};
-        parts.rings[i].attach(*::new (control) trace::RingControl{}, env.trace_memory(cpu));
+        parts.rings[i] = ::new (ring) trace::Ring{};
+        parts.rings[i]->attach(env.trace_memory(cpu), mode);
     }
     return true;
 }
@@ -57,13 +58,13 @@ Result<System*, CoreError> System::create(arch::Env& env, SystemConfig const& co
 {
     std::size_t const count{env.topology().pcpus.size()};
     // One guest more than asked for: an empty table would look like one that could not be had.
-    Parts parts{.rings = make_array<trace::Ring>(env, count),
+    Parts parts{.rings = make_array<trace::Ring*>(env, count),
                 .pcpus = make_array<Pcpu*>(env, count),
                 .guests = make_array<guest::Guest*>(env, config.guest_limit + 1),
                 .policy = env.allocate(NodeId{0}, config.policy->self.size, config.policy->self.align)};
     void* const memory{env.allocate(NodeId{0}, sizeof(System), alignof(System))};
     if (parts.rings.empty() || parts.pcpus.empty() || parts.guests.empty() || parts.policy == nullptr ||
-        memory == nullptr || !make_pcpus(env, parts))
+        memory == nullptr || !make_pcpus(env, config.trace_mode, parts))
         return fail(CoreError::no_memory);
     System* const system{::new (memory) System{env, config, parts}};
     for (std::size_t i = 0; i < count; ++i)

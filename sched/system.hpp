@@ -20,6 +20,7 @@ struct SystemConfig {
     guest::Driver driver;
     Duration context_switch; // charged to a vCPU's progress after a switch, on top of what the machine itself takes
     std::uint32_t trace_mask{trace::mask_all};
+    trace::Mode trace_mode{trace::Mode::drop};
 };
 
 class System {
@@ -56,7 +57,7 @@ private:
     struct Parts;
 
     System(arch::Env& env, SystemConfig const& config, Parts const& parts);
-    [[nodiscard]] static bool make_pcpus(arch::Env& env, Parts& parts);
+    [[nodiscard]] static bool make_pcpus(arch::Env& env, trace::Mode mode, Parts& parts);
 
     trace::Tracer tracer_;
     Pool pool_;

@@ -44,7 +44,7 @@ struct DomainVcpuTag;
 
 // alignas: two pCPUs that each run a vCPU must not write to one cache line.
 struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
-    Vcpu(Domain& owner, VcpuIndex number, CpuId home) : domain{owner}, index{number}, processor_{home.value()} {}
+    Vcpu(Domain& owner, VcpuIndex number, CpuId home) ;
 
     Domain& domain;
     VcpuIndex const index;
@@ -61,7 +61,8 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
 
     [[nodiscard]] bool is_idle() const;
     [[nodiscard]] bool is_runnable() const;
-    [[nodiscard]] std::uint32_t packed() const;
+    // Both ids in a word, as the trace has them.
+    [[nodiscard]] std::uint32_t packed() const { return packed_; }
 
     [[nodiscard]] bool has_flag(PauseFlag flag) const
     {
@@ -93,6 +94,7 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
     void* context{nullptr};     // the machine's: how to switch to it
 
 private:
+    std::uint32_t const packed_;
     std::atomic<CpuId::Rep> processor_;
     std::atomic<bool> is_running_{false};
 };
@@ -129,6 +131,10 @@ inline bool Vcpu::is_runnable() const
            pause_count.load() == 0 && domain.pause_count.load() == 0;
 }
 
-inline std::uint32_t Vcpu::packed() const { return trace::pack_vcpu(domain.id.value(), index.value()); }
+inline Vcpu::Vcpu(Domain& owner, VcpuIndex number, CpuId home)
+    : domain{owner}, index{number}, packed_{trace::pack_vcpu(owner.id.value(), number.value())},
+      processor_{home.value()}
+{
+}
 
 } // namespace hv::sched

@@ -6,6 +6,8 @@
 // Floor: sched.
 #pragma once
 
+#include "sched/trace/mask.hpp"
+
 #include <array>
 #include <cstdint>
 #include <optional>
@@ -31,8 +33,15 @@ enum class Event : std::uint32_t {
     boost_end = 0x00022008,
     schedule = 0x00022009,
     ratelimit = 0x0002200a,
-    hello = 0x00022e01,
-    credit = 0x00022e02,
+    steal_check = 0x0002200b, // peer pCPU, 1: it is searched, 0: its lock is taken
+    hello = 0x00022e01,       // version, kHz of the stamps, pCPUs, KiB of this pCPU's ring
+    credit = 0x00022e02,      // vCPU, its credit, change, CreditReason
+    prio = 0x00022e03,        // vCPU, old, new priority
+    run_queue = 0x00022e04,   // pCPU, vCPUs that wait there, the first of its queue
+    account = 0x00022e05,     // total weight, credit handed out, balance, active domains
+    cap = 0x00022e06,         // vCPU, 1: parked by its domain's cap, 0: let go
+    ipi = 0x00022e07,         // pCPU that is asked to reschedule, IpiReason
+    stats = 0x00022e0f,       // bytes recorded (low, high word), records lost, records overwritten
     tick = 0x00022e10,
     migrate = 0x00022e11,
     domain_add = 0x00028001,
@@ -45,7 +54,13 @@ enum class Event : std::uint32_t {
     switch_to = 0x0002800a,
     switch_infprev = 0x0002800e,
     switch_infnext = 0x0002800f,
+    switch_infcont = 0x00028011,
+    domain_create = 0x00041001,
+    domain_destroy = 0x00041002,
 };
+
+enum class CreditReason : std::uint32_t { burn = 1, refill = 2, cap = 3, reset = 4 };
+enum class IpiReason : std::uint32_t { wake = 1, sleep = 2 };
 
 inline constexpr unsigned max_words = 7;
 
@@ -97,8 +112,15 @@ inline constexpr std::array event_table = [] {
         EventInfo{Event::boost_end, "csched:boost_end", {domain, vcpu}},
         EventInfo{Event::schedule, "csched:schedule", {packed_schedule}},
         EventInfo{Event::ratelimit, "csched:ratelimit", {packed_vcpu, nanoseconds}},
+        EventInfo{Event::steal_check, "csched:steal_check", {pcpu, count}},
         EventInfo{Event::hello, "numavisor:hello", {count, count, count, count}},
         EventInfo{Event::credit, "numavisor:credit", {packed_vcpu, signed_count, signed_count, count}},
+        EventInfo{Event::prio, "numavisor:prio", {packed_vcpu, signed_count, signed_count}},
+        EventInfo{Event::run_queue, "numavisor:run_queue", {pcpu, count, packed_vcpu}},
+        EventInfo{Event::account, "numavisor:account", {count, count, signed_count, count}},
+        EventInfo{Event::cap, "numavisor:cap", {packed_vcpu, count}},
+        EventInfo{Event::ipi, "numavisor:ipi", {pcpu, count}},
+        EventInfo{Event::stats, "numavisor:stats", {count, count, count, count}},
         EventInfo{Event::tick, "numavisor:tick", {packed_vcpu}},
         EventInfo{Event::migrate, "numavisor:migrate", {packed_vcpu, pcpu, pcpu}},
         EventInfo{Event::domain_add, "domain_add", {domain}},
@@ -111,6 +133,9 @@ inline constexpr std::array event_table = [] {
         EventInfo{Event::switch_to, "sched_switch", {domain, vcpu, domain, vcpu}},
         EventInfo{Event::switch_infprev, "switch_infprev", {domain, vcpu, nanoseconds}},
         EventInfo{Event::switch_infnext, "switch_infnext", {domain, vcpu, nanoseconds, nanoseconds}},
+        EventInfo{Event::switch_infcont, "switch_infcont", {domain, vcpu, nanoseconds, nanoseconds}},
+        EventInfo{Event::domain_create, "domain_create", {domain}},
+        EventInfo{Event::domain_destroy, "domain_destroy", {domain}},
     };
 }();
 
@@ -122,6 +147,14 @@ static_assert(
         return true;
     }(),
     "the event table is ascending, without doubles");
+static_assert(
+    [] {
+        for (EventInfo const& info : event_table)
+            if (auto const number = static_cast<std::uint32_t>(info.event); place_of(number) != passing(number))
+                return false;
+        return true;
+    }(),
+    "each event is of one class");
 
 // Run states, as bits 8-9 (old) and 4-5 (new) of runstate_change's number.
 enum class RunStateCode : std::uint8_t { running = 0, runnable = 1, blocked = 2, offline = 3 };
@@ -158,14 +191,6 @@ struct RunStateChange {
 [[nodiscard]] constexpr std::uint32_t pack_vcpu(std::uint16_t domain, std::uint16_t vcpu)
 {
     return static_cast<std::uint32_t>(domain) << 16 | vcpu;
-}
-
-// Class and subclass filter: bits 27..16 name the class, 15..12 the subclass; both must match. Xen's rule.
-inline constexpr std::uint32_t mask_all = 0x0ffff000;
-
-[[nodiscard]] constexpr bool passes(std::uint32_t mask, std::uint32_t event)
-{
-    return ((mask >> 16) & (event >> 16) & 0xfff) != 0 && ((mask >> 12) & (event >> 12) & 0xf) != 0;
 }
 
 } // namespace hv::sched::trace

@@ -1,85 +1,43 @@
 #include "sched/trace/tracer.hpp"
 
-#include <atomic>
-#include <bit>
-#include <cstring>
-
 namespace hv::sched::trace {
 
-namespace {
-
-constexpr std::uint32_t has_stamp = std::uint32_t{1} << 31;
-
-[[nodiscard]] constexpr std::size_t record_bytes(std::size_t words) { return 4 + 8 + 4 * words; }
-
-} // namespace
-
-void Ring::attach(RingControl& control, std::span<std::byte> memory)
+void Tracer::set_pcpus(CpuMask const& pcpus)
 {
-    HV_ASSERT(memory.empty() || std::has_single_bit(memory.size()));
-    control_ = &control;
-    memory_ = memory;
+    for (std::size_t i = 0; i < rings_.size(); ++i)
+        rings_[i]->set_muted(!pcpus.test(CpuId{static_cast<CpuId::Rep>(i)}));
 }
 
-void Ring::write(std::uint32_t number, std::uint64_t stamp, std::span<std::uint32_t const> words)
+void Tracer::set_listener(Listener listener)
 {
-    RingControl& control{*control_};
-    // acquire: the host has finished copying what it releases by moving tail.
-    std::uint64_t const tail{std::atomic_ref{control.tail}.load(std::memory_order_acquire)};
-    std::size_t const pending = control.lost_pending != 0 ? lost_record_bytes : 0;
-    std::size_t const needed = pending + record_bytes(words.size());
-    // One LOST record's worth always stays free, so that close() can tell what was dropped last.
-    if (control.head - tail + needed + lost_record_bytes > memory_.size()) {
-        if (control.lost_pending++ == 0)
-            control.lost_first_stamp = stamp;
-        ++control.lost_total;
-        return;
-    }
-    if (pending != 0)
-        put_lost(stamp);
-    put_record(number, stamp, words);
+    listener_ = listener;
+    if (listener.event != nullptr)
+        for (Ring* const ring : rings_)
+            ring->take_the_long_way();
 }
 
-void Ring::close(std::uint64_t stamp)
+void Tracer::record_slowly(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words)
 {
-    if (control_->lost_pending != 0)
-        put_lost(stamp);
-}
-
-void Ring::put_lost(std::uint64_t stamp)
-{
-    RingControl& control{*control_};
-    std::array<std::uint32_t, 4> const words{static_cast<std::uint32_t>(control.lost_pending), current_,
-                                             static_cast<std::uint32_t>(control.lost_first_stamp),
-                                             static_cast<std::uint32_t>(control.lost_first_stamp >> 32)};
-    control.lost_pending = 0;
-    put_record(static_cast<std::uint32_t>(Event::lost_records), stamp, words);
-}
-
-void Ring::put_record(std::uint32_t number, std::uint64_t stamp, std::span<std::uint32_t const> words)
-{
-    std::uint64_t position{control_->head};
-    put_word(position, number | static_cast<std::uint32_t>(words.size()) << 28 | has_stamp);
-    put_word(position += 4, static_cast<std::uint32_t>(stamp));
-    put_word(position += 4, static_cast<std::uint32_t>(stamp >> 32));
-    for (std::uint32_t const word : words)
-        put_word(position += 4, word);
-    // release: whoever sees the new head also sees the whole record.
-    std::atomic_ref{control_->head}.store(position + 4, std::memory_order_release);
-}
-
-void Ring::put_word(std::uint64_t position, std::uint32_t word)
-{
-    std::memcpy(memory_.data() + (position & (memory_.size() - 1)), &word, sizeof word);
-}
-
-void Tracer::record(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words)
-{
-    if (listener_.event != nullptr)
+    Ring& own{ring(self)};
+    if (listener_.event != nullptr && !own.is_muted())
         listener_.event(listener_.self, self, now, number, words);
-    Ring& ring{rings_[self.value()]};
-    if (!ring.memory().empty())
-        ring.write(number, env_.trace_clock(self), words);
+    own.write_slowly([&] { return env_.trace_clock(self); }, number, words);
+}
+
+void Tracer::hello(CpuId self, Instant now)
+{
+    constexpr std::uint32_t version = 1;
+    constexpr std::uint32_t stamp_khz = 1'000'000; // Env's promise: nanoseconds
+    emit(self, now, Event::hello, version, stamp_khz, rings_.size(), ring(self).memory().size() / 1024);
+}
+
+void Tracer::begin_close(CpuId of) { ring(of).begin_close(env_.trace_clock(of)); }
+
+void Tracer::close(CpuId of, Instant now)
+{
+    RingControl const& control{*ring(of).control()};
+    emit(of, now, Event::stats, control.head, control.head >> 32, control.lost_total, control.overwritten);
+    ring(of).close(env_.trace_clock(of));
 }
 
 } // namespace hv::sched::trace

@@ -1,19 +1,23 @@
-// The trace writer: one ring a pCPU, written by that pCPU only.
+// The trace writer of a machine: one ring a pCPU, and what is to be recorded there.
 //
 // A record goes to the ring of the pCPU that executes, stamped under whatever lock serialises the thing recorded, so
-// that stamps follow cause and effect. When a ring is full the newest records are dropped and counted, and a LOST
-// record says how many before the next one that fits; close() makes sure that losses at the very end are told too. A
-// listener, if there is one, gets every event that passes the mask, ring or no ring. Locking: none; a ring is its
-// pCPU's own. Floor: sched.
+// that stamps follow cause and effect. An event that the mask leaves out costs a load and a test. A listener, if there
+// is one, gets every event that passes the masks, ring or no ring.
+//
+// The masks may be changed by any pCPU at any time; another pCPU may still record by the old one what it does at that
+// moment. Who turns the run states (0x21000) off and on again leaves a gap that no LOST record tells.
+//
+// Locking: none (ring.hpp). Floor: sched.
 #pragma once
 
+#include "arch/generic/mask.hpp"
 #include "arch/generic/time.hpp"
 #include "arch/generic/types.hpp"
 #include "sched/env.hpp"
-#include "sched/trace/directory.hpp"
-#include "sched/trace/events.hpp"
+#include "sched/trace/ring.hpp"
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <span>
 
@@ -26,75 +30,115 @@ struct Listener {
                   std::span<std::uint32_t const> words) noexcept {nullptr};
 };
 
-class Ring {
+// The rings in the order of their pCPUs.
+class RingsView {
 public:
-    constexpr Ring() = default;
+    class Iterator {
+    public:
+        explicit Iterator(Ring* const* at) : at_{at} {}
+        [[nodiscard]] Ring const& operator*() const { return **at_; }
+        Iterator& operator++()
+        {
+            ++at_;
+            return *this;
+        }
+        friend bool operator==(Iterator, Iterator) = default;
 
-    // `memory` is empty or a power of two of bytes; `control` stays with the ring.
-    void attach(RingControl& control, std::span<std::byte> memory);
+    private:
+        Ring* const* at_;
+    };
 
-    [[nodiscard]] bool attached() const { return control_ != nullptr; }
-    [[nodiscard]] RingControl const* control() const { return control_; }
-    [[nodiscard]] std::span<std::byte> memory() const { return memory_; }
-    // The vCPU that LOST records will name as current here.
-    void set_current(std::uint16_t domain, std::uint16_t vcpu)
-    {
-        current_ = static_cast<std::uint32_t>(vcpu) << 16 | domain;
-    }
-
-    void write(std::uint32_t number, std::uint64_t stamp, std::span<std::uint32_t const> words);
-    // Tell losses that no later record has told. There always is room for this one record.
-    void close(std::uint64_t stamp);
+    explicit RingsView(std::span<Ring* const> rings) : rings_{rings} {}
+    [[nodiscard]] std::size_t size() const { return rings_.size(); }
+    [[nodiscard]] Iterator begin() const { return Iterator{rings_.data()}; }
+    [[nodiscard]] Iterator end() const { return Iterator{rings_.data() + rings_.size()}; }
+    [[nodiscard]] Ring const& operator[](std::size_t pcpu) const { return *rings_[pcpu]; }
 
 private:
-    static constexpr std::size_t lost_record_bytes = 28;
-
-    void put_record(std::uint32_t number, std::uint64_t stamp, std::span<std::uint32_t const> words);
-    void put_word(std::uint64_t position, std::uint32_t word);
-    void put_lost(std::uint64_t stamp);
-
-    RingControl* control_{nullptr};
-    std::span<std::byte> memory_;
-    std::uint32_t current_{0};
+    std::span<Ring* const> rings_;
 };
 
 class Tracer {
 public:
-    Tracer(arch::Env& env, std::span<Ring> rings) : env_{env}, rings_{rings} {}
+    Tracer(arch::Env& env, std::span<Ring* const> rings) : env_{env}, rings_{rings} {}
 
-    [[nodiscard]] std::uint32_t mask() const { return mask_; }
-    void set_mask(std::uint32_t mask) { mask_ = mask; }
-    void set_listener(Listener listener) { listener_ = listener; }
-    [[nodiscard]] Ring& ring(CpuId cpu) { return rings_[cpu.value()]; }
-    [[nodiscard]] std::span<Ring const> rings() const { return rings_; }
+    [[nodiscard]] std::uint32_t mask() const { return mask_.load(std::memory_order_relaxed); }
+    // relaxed: a mask guards nothing but itself.
+    void set_mask(std::uint32_t mask)
+    {
+        mask_.store(mask, std::memory_order_relaxed);
+        passing_.store(passing(mask), std::memory_order_relaxed);
+    }
+    // The pCPUs that record; those of the machine that are not in the set no longer do.
+    void set_pcpus(CpuMask const& pcpus);
+    // Before the first event.
+    void set_listener(Listener listener);
+
+    [[nodiscard]] Ring& ring(CpuId cpu) { return *rings_[cpu.value()]; }
+    [[nodiscard]] RingsView rings() const { return RingsView{rings_}; }
+
+    // For what would cost to find out: whether anybody wants to know.
+    [[nodiscard]] bool wants(Event event) const { return wants(static_cast<std::uint32_t>(event)); }
 
     template <typename... Words>
     void emit(CpuId self, Instant now, Event event, Words... words)
     {
-        emit_number(self, now, static_cast<std::uint32_t>(event), words...);
+        if (wants(event)) [[unlikely]]
+            record(self, now, static_cast<std::uint32_t>(event), words...);
     }
 
-    void runstate(CpuId self, Instant now, RunStateCode from, RunStateCode to, std::uint32_t packed_vcpu)
+    [[gnu::always_inline]] void runstate(CpuId self, Instant now, RunStateCode from, RunStateCode to,
+                                         std::uint32_t packed_vcpu)
     {
-        emit_number(self, now, runstate_event(from, to), packed_vcpu);
+        if (!wants(Event::runstate_change)) // All its sixteen numbers are of one subclass.
+            return;
+        std::uint32_t const number{runstate_event(from, to)};
+        if (!quickly(self, number, packed_vcpu)) [[unlikely]]
+            record_slowly(self, now, number, std::array{packed_vcpu});
     }
+
+    // Several records that nothing comes between, all of them wanted. false: nothing was done, emit them one by one.
+    template <typename... Entries>
+    [[nodiscard, gnu::always_inline]] bool all_quickly(CpuId self, Entries const&... entries)
+    {
+        return ring(self).try_write_all([&] { return env_.trace_clock(self); }, [] {}, entries...);
+    }
+
+    // The first record of a pCPU but for its idle vCPU's arrival: what a file without its directory would not tell.
+    void hello(CpuId self, Instant now);
+    // The trace ends in three steps, for a pCPU that has stopped or is the caller's: losses so far, then whatever
+    // closes the trace is emitted, then counts and the last losses.
+    void begin_close(CpuId of);
+    void close(CpuId of, Instant now);
 
 private:
-    template <typename... Words>
-    void emit_number(CpuId self, Instant now, std::uint32_t number, Words... words)
+    [[nodiscard]] bool wants(std::uint32_t number) const
     {
-        static_assert(sizeof...(Words) <= max_words);
-        if (!passes(mask_, number))
-            return;
-        std::array<std::uint32_t, sizeof...(Words)> const list{static_cast<std::uint32_t>(words)...};
-        record(self, now, number, list);
+        return (passing_.load(std::memory_order_relaxed) & place_of(number)) != 0;
     }
 
-    void record(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words);
+    template <typename... Words>
+    [[nodiscard, gnu::always_inline]] bool quickly(CpuId self, std::uint32_t number, Words... words)
+    {
+        return ring(self).try_write([&] { return env_.trace_clock(self); }, [] {}, number, words...);
+    }
+
+    // Not inlined: there are many places that emit, and most of them are off most of the time.
+    template <typename... Words>
+    [[gnu::noinline]] void record(CpuId self, Instant now, std::uint32_t number, Words... words)
+    {
+        if (quickly(self, number, words...))
+            return;
+        std::array<std::uint32_t, sizeof...(Words)> const list{static_cast<std::uint32_t>(words)...};
+        record_slowly(self, now, number, list);
+    }
+
+    void record_slowly(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words);
 
     arch::Env& env_;
-    std::span<Ring> rings_;
-    std::uint32_t mask_{mask_all};
+    std::span<Ring* const> rings_;
+    std::atomic<std::uint32_t> mask_{mask_all};
+    std::atomic<Passing> passing_{passing(mask_all)};
     Listener listener_;
 };
 

@@ -136,7 +136,7 @@ Drained drain(GuestMemory const& memory, std::uint64_t directory)
             give_up(fmt::format("trace ring of pCPU {}: {} bytes with head {} and tail {} make no sense", pcpu,
                                 ring.bytes, control.head, control.tail));
         stream.bytes = ring_bytes(memory, ring, control);
-        result.lost += control.lost_total;
+        result.lost += control.lost_total + control.overwritten;
     }
     return result;
 }

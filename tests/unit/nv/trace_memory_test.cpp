@@ -79,7 +79,7 @@ TEST(TraceMemory, RefusesWhatMakesNoSense)
     Guest guest;
     EXPECT_NE(refusal([&] {
                   static_cast<void>(drain(guest.memory(), 0x200));
-              }).find("no trace directory of version 1 at 0x200"),
+              }).find("no trace directory of version 2 at 0x200"),
               std::string::npos);
     EXPECT_NE(refusal([&] { static_cast<void>(drain(guest.memory(), 0xfff8)); }).find("where the guest has no RAM"),
               std::string::npos);
