@@ -99,6 +99,7 @@ std::int64_t Credit::share_of(CreditDomain& domain, Period& period)
 std::int64_t Credit::hand_out(CpuId self, Period& period, Parking& parking, Instant now)
 {
     std::int64_t const slice{period.credits_per_vcpu};
+    bool const traced{is_traced()};
     std::int64_t balance{0};
     for (auto next_domain = active_.begin(); next_domain != active_.end();) {
         CreditDomain& domain{*next_domain++}; // It may move to the front or leave the list.
@@ -107,47 +108,55 @@ std::int64_t Credit::hand_out(CpuId self, Period& period, Parking& parking, Inst
         std::int64_t const park_below{domain.cap != 0 ? -period.domain_peak : no_limit};
         for (auto next_vcpu = domain.active.begin(); next_vcpu != domain.active.end();) {
             CreditVcpu& vcpu{*next_vcpu++}; // It may become inactive.
+            Prio const before{vcpu.prio()};
             std::int64_t credit{vcpu.credit.fetch_add(earned, std::memory_order_relaxed) + earned};
             if (credit < 0) {
                 vcpu.set_prio(Prio::over);
                 if (credit < park_below) [[unlikely]]
-                    park(self, vcpu, parking);
+                    park(self, vcpu, parking, now);
                 if (credit < -slice) [[unlikely]]
-                    credit = limit_debt(self, vcpu, slice);
+                    credit = limit_debt(self, vcpu, slice, now);
             } else {
                 vcpu.set_prio(Prio::under);
                 if (vcpu.has(Flag::parked)) [[unlikely]]
-                    unpark(self, vcpu, parking);
+                    unpark(self, vcpu, parking, now);
                 if (credit > slice) [[unlikely]]
                     credit = retire(self, vcpu, credit, now);
             }
+            if (traced) [[unlikely]]
+                trace_share(self, vcpu, before, earned, now);
             balance += credit;
         }
     }
     return balance;
 }
 
-void Credit::park(CpuId self, CreditVcpu& vcpu, Parking& parking)
+void Credit::park(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now)
 {
     if (vcpu.set(Flag::parked))
         return;
     ++count(self).vcpu_park;
+    pool_.tracer().emit(self, now, trace::Event::cap, vcpu.vcpu.packed(), 1u);
     parking.park(vcpu.vcpu);
 }
 
 // PARKED goes before the unpause, so the wake boosts the vCPU: upstream's, mended there in 2019.
-void Credit::unpark(CpuId self, CreditVcpu& vcpu, Parking& parking)
+void Credit::unpark(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now)
 {
     vcpu.clear(Flag::parked);
     ++count(self).vcpu_unpark;
+    pool_.tracer().emit(self, now, trace::Event::cap, vcpu.vcpu.packed(), 0u);
     parking.unpark(vcpu.vcpu);
 }
 
 // Nobody owes more than a slice. Returns what it has.
-std::int64_t Credit::limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice)
+std::int64_t Credit::limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice, Instant now)
 {
+    std::int64_t const forgiven{-slice - vcpu.credit.load(std::memory_order_relaxed)};
     ++count(self).acct_min_credit;
     vcpu.credit.store(static_cast<std::int32_t>(-slice), std::memory_order_relaxed);
+    if (is_traced()) [[unlikely]]
+        trace_credit(self, vcpu, forgiven, trace::CreditReason::cap, now);
     return -slice;
 }
 
@@ -156,6 +165,8 @@ std::int64_t Credit::retire(CpuId self, CreditVcpu& vcpu, std::int64_t credit, I
 {
     deactivate(self, vcpu, now);
     vcpu.credit.store(static_cast<std::int32_t>(credit / 2), std::memory_order_relaxed);
+    if (is_traced()) [[unlikely]]
+        trace_credit(self, vcpu, credit / 2 - credit, trace::CreditReason::reset, now);
     return credit / 2;
 }
 
@@ -180,6 +191,8 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
                       .weight_left = weight_};
         counters.acct_balance += credit_balance_ < 0 ? 1 : 0;
         credit_balance_ = hand_out(self, period, parking, now);
+        if (is_traced()) [[unlikely]]
+            trace_account(self, period.weight, now);
         // Under the lock: once the master has left, nothing may arm its timer again.
         pool_.env().arm(self, timer::accounting, now + params_.tslice);
     }

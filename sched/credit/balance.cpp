@@ -47,7 +47,9 @@ CreditVcpu* Credit::steal_from(CpuId self, CpuMask const& victims, Prio floor, B
 {
     for (CpuId const peer : victims) {
         CreditPcpu& victim{at(peer)};
-        if (!victim.pcpu.lock.try_lock()) {
+        bool const locked{victim.pcpu.lock.try_lock()};
+        pool_.tracer().emit(self, now, trace::Event::steal_check, peer.value(), locked ? 1u : 0u);
+        if (!locked) {
             ++count(self).steal_trylock_failed;
             continue; // Never wait: two thieves would wait for each other.
         }

@@ -2,16 +2,18 @@
 
 namespace hv::sched::credit {
 
-// What the vCPU ran since it was last charged, taken from its credit. No lower bound here: accounting has one.
-void Credit::burn(CreditVcpu& vcpu, Instant now)
+// What the vCPU ran since it was last charged, taken from its credit. No lower bound here: accounting has one. Returns
+// how much that is.
+std::int64_t Credit::burn(CreditVcpu& vcpu, Instant now)
 {
     std::int64_t const ran = now.ns() - vcpu.start_ns;
     if (ran <= 0)
-        return;
+        return 0;
     Charge const result{charge(Duration::from_ns(ran), vcpu.residual)};
     vcpu.residual = result.residual;
     vcpu.start_ns += result.credits * ns_per_credit; // not `now`: what was not charged yet stays chargeable
     vcpu.credit.fetch_sub(static_cast<std::int32_t>(result.credits), std::memory_order_relaxed);
+    return result.credits;
 }
 
 Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idle) noexcept
@@ -20,10 +22,11 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
     mine.pcpu.lock.assert_held();
     ++mine.counters.schedule;
     CreditVcpu& outgoing{data(current)};
+    std::int64_t burnt{0};
     if (current.is_idle()) {
         outgoing.set_prio(Prio::idle); // it may have run boosted, for tasklets
     } else {
-        burn(outgoing, now);
+        burnt = burn(outgoing, now);
         outgoing.start_ns -= now.ns();
     }
 
@@ -33,6 +36,8 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
     if (!force_idle && runnable && !current.is_idle() && ran < params_.ratelimit) {
         outgoing.start_ns += now.ns();
         ++mine.counters.delay_ms;
+        if (is_traced()) [[unlikely]]
+            trace_decision(mine, outgoing, force_idle, burnt, now);
         pool_.tracer().emit(self, now, trace::Event::ratelimit, current.packed(), ran.ns());
         return {.next = &current, .slice = params_.ratelimit};
     }
@@ -57,6 +62,8 @@ Decision Credit::schedule(CpuId self, Vcpu& current, Instant now, bool force_idl
     bool const idles{next->prio() == Prio::idle};
     if (idlers_.test(self) != idles && pool_.members().test(self)) // One that is leaving must not look idle.
         idles ? idlers_.set(self) : idlers_.clear(self);
+    if (is_traced()) [[unlikely]]
+        trace_decision(mine, outgoing, force_idle, burnt, now);
     if (next->vcpu.is_idle())
         return {.next = &next->vcpu, .slice = std::nullopt};
     next->start_ns += now.ns();
@@ -76,17 +83,21 @@ WakeDecision Credit::wake(CpuId self, Vcpu& vcpu, Instant now) noexcept
         woken.set_prio(Prio::boost);
         ++count(self).vcpu_boost;
         pool_.tracer().emit(self, now, trace::Event::boost_start, vcpu.domain.id.value(), vcpu.index.value());
+        if (is_traced()) [[unlikely]]
+            trace_prio(self, woken, Prio::under, now);
     }
     // Always its old pCPU: upstream never places a waking vCPU elsewhere, however well another would do.
     choose_tickles(self, woken, decision);
     return decision;
 }
 
-void Credit::enqueue(CpuId, Vcpu& vcpu, Instant) noexcept
+void Credit::enqueue(CpuId self, Vcpu& vcpu, Instant now) noexcept
 {
     CreditPcpu& pcpu{at(vcpu.processor())};
     pcpu.pcpu.lock.assert_held();
     insert(pcpu, data(vcpu));
+    if (is_traced()) [[unlikely]]
+        trace_queue(self, pcpu, now);
 }
 
 void Credit::sleep(CpuId, Vcpu& vcpu, Instant) noexcept
@@ -112,8 +123,12 @@ bool Credit::tick(CpuId self, Vcpu& current, Instant now) noexcept
         if (running.prio() == Prio::boost) {
             running.set_prio(Prio::under);
             pool_.tracer().emit(self, now, trace::Event::boost_end, current.domain.id.value(), current.index.value());
+            if (is_traced()) [[unlikely]]
+                trace_prio(self, running, Prio::boost, now);
         }
-        burn(running, now);
+        std::int64_t const burnt{burn(running, now)};
+        if (is_traced()) [[unlikely]]
+            trace_credit(self, running, -burnt, trace::CreditReason::burn, now);
         if (!running.is_active()) {
             activate(self, running, now);
         } else {

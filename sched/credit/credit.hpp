@@ -67,8 +67,18 @@ private:
             waiters_.clear(pcpu.pcpu.id);
     }
 
-    static void burn(CreditVcpu& vcpu, Instant now);
+    static std::int64_t burn(CreditVcpu& vcpu, Instant now);
     void sort_if_stale(CreditPcpu& pcpu);
+
+    // tracing.cpp. Called only if is_traced(): all of it is of the same subclass.
+    [[nodiscard]] bool is_traced() { return pool_.tracer().wants(trace::Event::credit); }
+    void trace_decision(CreditPcpu& mine, CreditVcpu const& outgoing, bool force_idle, std::int64_t burnt, Instant now)
+        HV_REQUIRES(mine.pcpu.lock);
+    void trace_prio(CpuId self, CreditVcpu const& vcpu, Prio before, Instant now);
+    void trace_credit(CpuId self, CreditVcpu const& vcpu, std::int64_t change, trace::CreditReason reason, Instant now);
+    void trace_queue(CpuId self, CreditPcpu& pcpu, Instant now) HV_REQUIRES(pcpu.pcpu.lock);
+    void trace_account(CpuId self, std::int64_t weight, Instant now) HV_REQUIRES(private_lock_);
+    void trace_share(CpuId self, CreditVcpu const& vcpu, Prio before, std::int64_t earned, Instant now);
 
     // tickle.cpp
     void choose_tickles(CpuId self, CreditVcpu& woken, WakeDecision& decision);
@@ -84,9 +94,9 @@ private:
     void deactivate(CpuId self, CreditVcpu& vcpu, Instant now) HV_REQUIRES(private_lock_);
     std::int64_t share_of(CreditDomain& domain, Period& period) HV_REQUIRES(private_lock_);
     std::int64_t hand_out(CpuId self, Period& period, Parking& parking, Instant now) HV_REQUIRES(private_lock_);
-    void park(CpuId self, CreditVcpu& vcpu, Parking& parking);
-    void unpark(CpuId self, CreditVcpu& vcpu, Parking& parking);
-    std::int64_t limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice);
+    void park(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now);
+    void unpark(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now);
+    std::int64_t limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice, Instant now);
     std::int64_t retire(CpuId self, CreditVcpu& vcpu, std::int64_t credit, Instant now) HV_REQUIRES(private_lock_);
 
     Pool& pool_;
