@@ -10,6 +10,7 @@
 #include "boot/trace_report.hpp"
 #include "boot/vm_memory.hpp"
 #include "boot/vm_tasks.hpp"
+#include "boot/vm_work.hpp"
 
 #include <arch/env.hpp>
 
@@ -114,6 +115,7 @@ void end_run(VmMachine& vms, Instant now)
     mark_trace_closed();
     arch::log("the scenario is over");
     report_vms(vms, *static_cast<Run const*>(vms.report));
+    tell_work(*vms.system, now);
     print_trace_tail(vms.system->tracer(), 24);
     arch::exit_machine(arch::ExitCode::pass);
 }
@@ -147,6 +149,7 @@ void begin(VmMachine& vms, Run const& run)
         scenario::create_domains(*vms.system, scenario, run.homes, scenario.seed(), vms.origin, vms.origin, {});
     if (!created)
         refuse_because(created.error());
+    use_real_memory(*vms.system, run.accounts);
     if (auto const tasks = make_guest_tasks(vms); !tasks)
         refuse("vCPUs: {}; give the nodes more memory", arch::text_of(tasks.error()));
     arch::tell_host("scenario start={} end={}", vms.origin.ns(), end.ns());
