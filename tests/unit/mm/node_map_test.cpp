@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace hv::mm {
 namespace {
 
@@ -52,6 +54,33 @@ TEST(NodeMap, AgreesWithALinearSearchForAnyNumberOfBlocks)
                     expected = each.node;
             ASSERT_EQ(at(map, address), expected) << count << " blocks, address " << address;
         }
+    }
+}
+
+// Slots may hold a part of a block, one, or many; and blocks may begin and end anywhere in them.
+TEST(NodeMap, AgreesWithALinearSearchAroundEveryBoundaryOfRandomBlocks)
+{
+    std::mt19937_64 random{20261123};
+    for (int round = 0; round < 500; ++round) {
+        unsigned const unit{12 + static_cast<unsigned>(random() % 24)};
+        std::vector<MemoryBlock> blocks;
+        std::uint64_t end{0};
+        for (auto count = random() % 40; count > 0; --count) {
+            std::uint64_t const base{end + (random() % 3 << (random() % 2 == 0 ? 12u : unit))};
+            std::uint64_t const length{(1 + random() % 5) << (random() % 2 == 0 ? 12u : unit)};
+            blocks.push_back(block(base, length, static_cast<unsigned>(random() % 64)));
+            end = base + length;
+        }
+        NodeMap const map{blocks};
+        for (MemoryBlock const& each : blocks)
+            for (std::uint64_t const boundary : {each.base.value(), each.end()})
+                for (std::uint64_t const address : {boundary - 0x1000, boundary - 1, boundary, boundary + 0xFFF}) {
+                    std::optional<NodeId> expected;
+                    for (MemoryBlock const& other : blocks)
+                        if (address >= other.base.value() && address < other.end())
+                            expected = other.node;
+                    ASSERT_EQ(at(map, address), expected) << "round " << round << ", address " << address;
+                }
     }
 }
 
