@@ -85,6 +85,7 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema1)
          " key \"weight\" is given twice in one object, remove one"},
         {"\"weight\": 256", "\"weight\": 256, \"memory\": {}",
          "$.domains[0].memory: needs \"schema\": \"credit-scenario/2\""},
+        {"\"seed\": 1", "\"seed\": 1, \"placement\": \"4.3\"", "$.placement: needs \"schema\": \"credit-scenario/2\""},
         {"credit-scenario/1", "credit-scenario/3", "$.schema: \"credit-scenario/3\" is not a schema known here"},
         {"\"name\": \"small\"", "\"name\": \"a/b\"", "$.name: \"a/b\" is not a name"},
         {"\"duration_ns\": 1000", "\"duration_ns\": 0", "$.duration_ns: 0 is out of range"},
@@ -158,6 +159,14 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema2)
         {"\"soft_affinity\": [2, 3]", "\"soft_affinity\": []",
          "$.domains[0].vcpus[1].soft_affinity: an empty list of pCPUs"},
         {"\"id\": 3", "\"id\": 7", "$.domains[1].id: 7 is another domain's"},
+        {"\"label\"", "\"placement\": \"best\", \"label\"",
+         "$.placement: \"best\" is not a placement, allowed are none, 4.3, numavisor, greedy, packed, spread"},
+        {"\"label\"", "\"placement_strict\": true, \"label\"",
+         "$.placement_strict: says what becomes of a domain that cannot be placed, but none are placed"},
+        {"\"label\"", "\"placement\": \"numavisor\", \"placement_smt\": \"both\", \"label\"",
+         "$.placement_smt: \"both\" is not what vCPUs are counted against, allowed are threads, cores"},
+        {"\"label\"", "\"placement\": \"4.3\", \"placement_smt\": \"cores\", \"label\"",
+         "$.placement_smt: only \"placement\": \"numavisor\" tells cores from threads"},
     };
     for (BadCase const& bad : cases) {
         std::string const line = refusal(with(full_scenario, bad.from, bad.to));
@@ -177,12 +186,16 @@ TEST(ScenarioParser, TheCommandLineChangesWhatTheFileSays)
 {
     Overrides const overrides{.seed = 9,
                               .policy = "null",
-                              .settings = {"sched.tslice_ms=5", "duration_ns=0x10", "trace.ring_kib=8", "depth=7"}};
+                              .settings = {"sched.tslice_ms=5", "duration_ns=0x10", "trace.ring_kib=8", "depth=7",
+                                           "placement=numavisor", "placement_smt=cores", "placement_strict=true"}};
     Scenario const s = parse_scenario(small_scenario, "f.json", overrides); // Schema 1 gets keys of schema 2.
     EXPECT_EQ(s.run_name(), "small-null-9");
     EXPECT_EQ(s.tslice_ms, 5u);
     EXPECT_EQ(s.duration_ns, 16u);
     EXPECT_EQ(s.trace_ring_kib, 8u);
+    EXPECT_EQ(s.placement.rule, sched::placement::Rule::numavisor);
+    EXPECT_EQ(s.placement.smt, sched::placement::Smt::cores);
+    EXPECT_TRUE(s.placement.strict);
     EXPECT_EQ(s.policy_params, (std::vector<std::pair<std::string, std::int64_t>>{{"depth", 7}}));
 }
 

@@ -268,6 +268,35 @@ TEST(PlacementNumavisor, FindsAsFewNodesAsTryingEverySet)
     }
 }
 
+// What trying every set cannot check: on large machines no exchange of one node makes the chosen set better.
+TEST(PlacementNumavisor, LeavesNoNodeOnALargeMachineThatAnotherWouldBetter)
+{
+    std::mt19937 random{99}; // NOLINT(cert-msc51-cpp)
+    unsigned checked{0}, better{0};
+    for (int round = 0; round < 120; ++round) {
+        auto const shape = static_cast<Shape>(random() % 4);
+        Host const host{random_host(random, shape, 24 + static_cast<unsigned>(random() % 41))};
+        Request request{random_request(random, host)};
+        request.vcpus = 1 + request.vcpus / 4;
+        request.need_kib = 1 + request.need_kib / 4;
+        Problem const problem{host.snapshot(), request, request.smt};
+        auto const found = host.place(Rule::numavisor, request);
+        ASSERT_TRUE(found.ok());
+        Totals const totals{totals_of(problem, *found)};
+        for (NodeId const leaving : *found)
+            for (NodeId const joining : problem.candidates() - *found) {
+                NodeMask other{*found};
+                other.clear(leaving);
+                other.set(joining);
+                Totals const then{totals_of(problem, other)};
+                ++checked;
+                better += problem.suffices(then.offer) && is_better(then, totals, request.vcpus) ? 1u : 0u;
+            }
+    }
+    EXPECT_EQ(better, 0u);
+    EXPECT_GT(checked, 1000u);
+}
+
 // The least of several tries: what the search costs when nobody else has the CPU.
 double milliseconds_to_place(Host const& host, Rule rule, Request const& request)
 {
