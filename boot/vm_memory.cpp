@@ -19,7 +19,7 @@ mm::Request request_for(NodeMask home, DomainRecord const& record, mm::DomainAcc
     mm::Request request{.policy = mm::Policy::preferred, .node = *home.first(), .set = home, .owner = &account};
     if (record.memory_policy == MemoryPolicy::strict)
         request.policy = mm::Policy::strict_set;
-    if (record.memory_policy == MemoryPolicy::interleave || home.count() > 1)
+    else if (record.memory_policy == MemoryPolicy::interleave || home.count() > 1)
         request.policy = mm::Policy::interleave;
     return request;
 }

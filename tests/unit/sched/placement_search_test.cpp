@@ -77,7 +77,7 @@ TEST(PlacementNumavisor, CountsASecondThreadAsThreeTenthsOfACore)
 {
     Host host{{{8, 3000, 2}, {6, 3000}}}; // powers 5.2 and 6.0
     EXPECT_EQ(place(host, 2, 960), "1");  // 0.38 and 0.33
-    host.add(1, nodes({1}));              // 0.38 and 0.50
+    host.state[1].cpu_demand += 700;      // 0.38 and 0.45
     EXPECT_EQ(place(host, 2, 960), "0");
 }
 
@@ -99,6 +99,14 @@ TEST(PlacementNumavisor, AvoidsTheMemoryThatOthersUseWhereLoadIsEqual)
     EXPECT_EQ(place(host, 2, 960), "1");
     add_accesses(host.state, 4, std::array<std::uint64_t, 2>{0, 960});
     EXPECT_EQ(place(host, 2, 960), "0");
+}
+
+TEST(PlacementNumavisor, LooksAtLoadBeforeContention)
+{
+    Host host{{{4, 3000}, {4, 3000}}};
+    host.add(2, nodes({0}));
+    add_accesses(host.state, 8, std::array<std::uint64_t, 2>{0, 960});
+    EXPECT_EQ(place(host, 2, 960), "1");
 }
 
 TEST(PlacementNumavisor, TakesMostFreeMemoryLastOfAll) { EXPECT_EQ(place(Host{{{4, 3000}, {4, 3001}}}, 2, 960), "1"); }
