@@ -26,6 +26,7 @@ struct BenchOptions {
     std::vector<std::string> policies; // further ones, each a column
     std::vector<std::string> rows;     // empty: all
     std::vector<std::string> settings; // of the model: "remote=1.3"
+    std::vector<std::string> params;   // of the policy: "migration_delay_us=1000"
     std::string model;                 // empty: the default set
     std::optional<unsigned> seeds;     // default: 5, booted 1
     std::optional<unsigned> seconds;   // default: 30, booted 10
@@ -37,6 +38,7 @@ struct BenchOptions {
     std::filesystem::path out;                   // where booted runs leave what they left
     std::filesystem::path self;                  // this program
     std::optional<BenchSweep> sweep;
+    bool ablate{false}; // bench_ablation.hpp
 };
 
 // "remote=1.2..2.5" or "remote=1.2..2.5/4"; throws (bad_input) with what is allowed.

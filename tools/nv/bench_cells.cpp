@@ -14,7 +14,7 @@ namespace {
 constexpr unsigned pcpu_count = 16, pcpus_a_node = 8, node_count = 2;
 constexpr std::string_view dom0_memory = R"("memory": {"mib": 2048, "nodes": [0, 1], "policy": "interleave"})";
 
-std::string machine_text()
+std::string machine_text(bool is_free)
 {
     std::string cpus;
     for (unsigned cpu = 0; cpu < pcpu_count; ++cpu)
@@ -22,8 +22,8 @@ std::string machine_text()
                             cpu, cpu / pcpus_a_node, cpu / pcpus_a_node, cpu / 2);
     return fmt::format(
         R"({{"nodes": [{{"memory_mib": 6144}}, {{"memory_mib": 6144}}], "distances": [[10, 20], [20, 10]],
-  "ipi_ns": 3000, "ctxsw_ns": 2000, "timer_late_ns": 50000, "cpus": [{}]}})",
-        cpus);
+  "ipi_ns": {}, "ctxsw_ns": {}, "timer_late_ns": 50000, "cpus": [{}]}})",
+        is_free ? 0 : 3000, is_free ? 0 : 2000, cpus);
 }
 
 // What the seed draws besides the workloads' own numbers, one draw after the other.
@@ -52,16 +52,24 @@ std::string dom0_text(Draws& draws)
                        vcpus);
 }
 
-std::string workload_text(BenchRow row, unsigned index)
+std::string workload_text(BenchRow row, BenchSetup const& setup, unsigned index)
 {
+    std::string more;
+    for (std::string const& member : setup.workload_members)
+        more += ", " + member;
     if (row == BenchRow::fork)
-        return fmt::format("{{\"kind\": \"fork\", \"partner\": {}, \"parent\": {}}}", 1 - index, index == 0);
-    return fmt::format("{{\"kind\": \"{}\"}}", name_of(row));
+        return fmt::format("{{\"kind\": \"fork\", \"partner\": {}, \"parent\": {}{}}}", 1 - index, index == 0, more);
+    return fmt::format("{{\"kind\": \"{}\"{}}}", name_of(row), more);
 }
 
-std::string vm_text(BenchCell const& cell, unsigned vm, Draws& draws)
+unsigned home_of(BenchCell const& cell, BenchSetup const& setup, unsigned vm)
 {
-    unsigned const home = vm % node_count;
+    return setup.uneven_homes && cell.vms > 2 ? (vm <= cell.vms / 2 ? 0 : 1) : vm % node_count;
+}
+
+std::string vm_text(BenchCell const& cell, BenchSetup const& setup, unsigned vm, Draws& draws)
+{
+    unsigned const home = home_of(cell, setup, vm);
     std::string affinity, memory{fmt::format("{{\"mib\": 960, \"nodes\": [{}]}}", home)};
     if (cell.column.config == BenchConfig::none)
         memory = R"({"mib": 960, "nodes": [0, 1], "policy": "interleave"})";
@@ -79,7 +87,8 @@ std::string vm_text(BenchCell const& cell, unsigned vm, Draws& draws)
     return fmt::format(
         "  {{\"id\": {0}, \"name\": \"vm{0}\", \"start_ns\": {1}, {2}\"memory\": {3}, \"vcpus\": [\n"
         "   {{\"initial_cpu\": {4}, \"workload\": {5}}},\n   {{\"initial_cpu\": {6}, \"workload\": {7}}}]}}",
-        vm + 1, start, affinity, memory, first, workload_text(cell.row, 0), second, workload_text(cell.row, 1));
+        vm + 1, start, affinity, memory, first, workload_text(cell.row, setup, 0), second,
+        workload_text(cell.row, setup, 1));
 }
 
 struct PublishedRow {
@@ -146,16 +155,19 @@ std::string cell_scenario(BenchCell const& cell, BenchSetup const& setup, std::u
     Draws draws{seed};
     std::string domains{dom0_text(draws)};
     for (unsigned vm = 0; vm < cell.vms; ++vm)
-        domains += ",\n" + vm_text(cell, vm, draws);
+        domains += ",\n" + vm_text(cell, setup, vm, draws);
     std::string model{json_string(setup.model.empty() ? sched::guest::named_models().front().name : setup.model)};
     if (!setup.model_members.empty())
         model = fmt::format("{{\"set\": {}, {}}}", model, fmt::join(setup.model_members, ", "));
+    std::string extra{setup.traced ? "" : " \"trace\": {\"mask\": 0},\n"};
+    if (!setup.policy_members.empty())
+        extra += fmt::format(" \"policy_params\": {{{}}},\n", fmt::join(setup.policy_members, ", "));
     return fmt::format("{{\n \"schema\": \"credit-scenario/2\",\n \"name\": {},\n \"label\": {},\n \"seed\": {},\n"
                        " \"duration_ns\": {},\n \"policy\": {},\n{} \"memory_model\": {},\n \"machine\": {},\n"
                        " \"domains\": [\n{}]\n}}\n",
                        json_string(cell_name(cell)), json_string(cell.column.label), seed,
-                       setup.seconds * 1'000'000'000, json_string(cell.column.policy),
-                       setup.traced ? "" : " \"trace\": {\"mask\": 0},\n", model, machine_text(), domains);
+                       setup.seconds * 1'000'000'000, json_string(cell.column.policy), extra, model,
+                       machine_text(setup.free_machine), domains);
 }
 
 std::optional<double> published(BenchRow row, unsigned vms, BenchConfig config)

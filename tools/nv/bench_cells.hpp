@@ -32,8 +32,12 @@ struct BenchColumn {
 // How one cell is run; the same for all cells of a table.
 struct BenchSetup {
     std::uint64_t seconds{30};
-    std::string model{};                      // empty: the default set
-    std::vector<std::string> model_members{}; // more of the model, as JSON members: "\"remote_permille\": 1200"
+    std::string model{};                         // empty: the default set
+    std::vector<std::string> model_members{};    // more of the model, as JSON members: "\"remote_permille\": 1200"
+    std::vector<std::string> policy_members{};   // parameters of the policy, as JSON members
+    std::vector<std::string> workload_members{}; // of the VMs' workloads
+    bool free_machine{false};                    // context switches and requests to reschedule take no time
+    bool uneven_homes{false};                    // one VM more on node 0, one less on node 1: 4 and 2, 6 and 4
     bool traced{false};
 };
 

@@ -143,6 +143,10 @@ void add_bench(CLI::App& app, BenchArguments& arguments)
     command.add_option("--model-set", options.settings, "PARAMETER=VALUE: remote=1.3, node_mbps, link_mbps, queueing")
         ->take_all()
         ->allow_extra_args(false);
+    command.add_option("--set", options.params, "KEY=VALUE: a parameter of the policy")
+        ->take_all()
+        ->allow_extra_args(false);
+    command.add_flag("--ablate", options.ablate, "The gains with one mechanism after the other switched off");
     command.add_option("--sweep", arguments.sweep, "PARAMETER=LOW..HIGH[/STEPS]: where conclusions turn");
     command.add_option("--kernel", arguments.kernel, "Boot this kernel under QEMU, and compare with the simulator");
     command.add_option("--out", arguments.out, "Where booted runs leave what they left")->capture_default_str();
