@@ -62,11 +62,9 @@ def objects_of(tree, sources, pool):
     return list(pool.map(compile_one, sources))
 
 
-def users_of(tree, header, sources):
-    """The sources that have to be compiled again when this file changes."""
-    if header.endswith(".cpp"):
-        return [header]
-    return [s for s in sources if header in run("g++", *FLAGS, "-MM", s, cwd=tree).stdout.decode()]
+def includes_of(tree, sources, pool):
+    """{source: what it includes, itself among it}."""
+    return dict(zip(sources, pool.map(lambda s: run("g++", *FLAGS, "-MM", s, cwd=tree).stdout.decode().split(), sources)))
 
 
 def tests_pass(tree, sources, pool):
@@ -102,6 +100,7 @@ def main():
         if tests_pass(tree, sources, pool) is not True:
             print("mutants: the tests fail even without one", file=sys.stderr)
             return 4
+        includes = includes_of(tree, sources, pool)
         for what, name, there, instead in MUTANTS:
             if arguments.k not in what:
                 continue
@@ -111,7 +110,7 @@ def main():
                 print(f"mutants: {name}: '{there}' is there {text.count(there)} times, wanted once", file=sys.stderr)
                 broken += 1
                 continue
-            stale = users_of(tree, name, sources)
+            stale = [source for source in sources if name in includes[source]]
             file.write_text(text.replace(there, instead))
             for source in stale:
                 (tree / "o" / (source.replace("/", "_") + ".o")).unlink(missing_ok=True)
