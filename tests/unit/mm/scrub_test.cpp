@@ -185,6 +185,24 @@ TEST_F(LowMemory, AnAddressLimitIsKeptToTheByte)
               AllocError::exhausted_node);
 }
 
+TEST_F(LowMemory, EveryPageBelowALimitCanBeHadAndNoneThatReachesOverIt)
+{
+    for (std::uint64_t const limit : {3 * MiB + page_size, 5 * MiB - page_size, 9 * MiB}) {
+        for (Order const order : {Order{3}, order_4k}) {
+            std::vector<PhysAddr> taken;
+            while (Result<PhysAddr, AllocError> const got =
+                       pages.allocate({.order = order, .node = node(0), .below = PhysAddr{limit}})) {
+                ASSERT_LE(got->value() + order.bytes(), limit);
+                taken.push_back(*got);
+            }
+            EXPECT_EQ(taken.size(), limit / order.bytes() - 1) << "all but the block with page 0";
+            for (PhysAddr const block : taken)
+                pages.free(block, order);
+        }
+    }
+    EXPECT_TRUE(pages.is_consistent());
+}
+
 TEST_F(LowMemory, StrangersLeaveTheReserveAloneAsLongAsThereIsAnythingElse)
 {
     // From node 1 to node 0: first its high memory, then low memory down to the reserve, and that only at the very end.
