@@ -295,7 +295,9 @@ BenchSweep parse_sweep(std::string_view text)
 
 ExitCode run_bench(BenchOptions const& options)
 {
-    BenchSetup setup{.seconds = options.seconds.value_or(options.kernel ? 10 : 30), .model = options.model};
+    BenchSetup setup{.seconds = options.seconds.value_or(options.kernel ? 10 : 30),
+                     .model = options.model,
+                     .placement = options.placement};
     for (std::string const& setting : options.settings) {
         std::size_t const equals = setting.find('=');
         if (equals == std::string::npos)

@@ -27,6 +27,7 @@ struct BenchOptions {
     std::vector<std::string> rows;     // empty: all
     std::vector<std::string> settings; // of the model: "remote=1.3"
     std::vector<std::string> params;   // of the policy: "migration_delay_us=1000"
+    std::string placement{"4.3"};      // the rule that finds homes
     std::string model;                 // empty: the default set
     std::optional<unsigned> seeds;     // default: 5, booted 1
     std::optional<unsigned> seconds;   // default: 30, booted 10

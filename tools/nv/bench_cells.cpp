@@ -7,11 +7,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace hv::nv {
 
 namespace {
 
-constexpr unsigned pcpu_count = 16, pcpus_a_node = 8, node_count = 2;
+constexpr unsigned pcpu_count = 16, pcpus_a_node = 8;
 constexpr std::string_view dom0_memory = R"("memory": {"mib": 2048, "nodes": [0, 1], "policy": "interleave"})";
 
 std::string machine_text(bool is_free)
@@ -62,33 +64,65 @@ std::string workload_text(BenchRow row, BenchSetup const& setup, unsigned index)
     return fmt::format("{{\"kind\": \"{}\"{}}}", name_of(row), more);
 }
 
-unsigned home_of(BenchCell const& cell, BenchSetup const& setup, unsigned vm)
+// What stands before and after the domains of every scenario of the table.
+std::string frame(BenchCell const& cell, BenchSetup const& setup, std::uint64_t seed, std::string const& extra,
+                  std::string const& domains)
 {
-    return setup.uneven_homes && cell.vms > 2 ? (vm <= cell.vms / 2 ? 0 : 1) : vm % node_count;
+    std::string model{json_string(setup.model.empty() ? sched::guest::named_models().front().name : setup.model)};
+    if (!setup.model_members.empty())
+        model = fmt::format("{{\"set\": {}, {}}}", model, fmt::join(setup.model_members, ", "));
+    return fmt::format("{{\n \"schema\": \"credit-scenario/2\",\n \"name\": {},\n \"label\": {},\n \"seed\": {},\n"
+                       " \"duration_ns\": {},\n \"policy\": {},\n{} \"memory_model\": {},\n \"machine\": {},\n"
+                       " \"domains\": [\n{}]\n}}\n",
+                       json_string(cell_name(cell)), json_string(cell.column.label), seed,
+                       setup.seconds * 1'000'000'000, json_string(cell.column.policy), extra, model,
+                       machine_text(setup.free_machine), domains);
 }
 
-std::string vm_text(BenchCell const& cell, BenchSetup const& setup, unsigned vm, Draws& draws)
+// Where placement puts each VM, one after the other; a VM without a place has all nodes.
+std::vector<NodeList> homes_of(BenchCell const& cell, BenchSetup const& setup)
 {
-    unsigned const home = home_of(cell, setup, vm);
-    std::string affinity, memory{fmt::format("{{\"mib\": 960, \"nodes\": [{}]}}", home)};
-    if (cell.column.config == BenchConfig::none)
-        memory = R"({"mib": 960, "nodes": [0, 1], "policy": "interleave"})";
-    else
-        affinity = fmt::format("\"preferred_nodes\": [{}], ", home);
-    if (cell.column.config == BenchConfig::numa)
-        affinity += fmt::format("\"node_affinity\": [{}], ", home);
-    if (cell.column.config == BenchConfig::pinning) {
-        std::vector<unsigned> pcpus;
-        for (unsigned i = 0; i < pcpus_a_node; ++i)
-            pcpus.push_back(home * pcpus_a_node + i);
-        affinity += fmt::format("\"hard_affinity\": [{}], ", fmt::join(pcpus, ", "));
-    }
+    Draws draws{0};
+    std::string domains{dom0_text(draws)};
+    for (unsigned vm = 0; vm < cell.vms; ++vm)
+        domains += fmt::format(
+            ",\n  {{\"id\": {}, \"memory\": {{\"mib\": 960}}, \"vcpus\": [{{\"initial_cpu\": 0, "
+            "\"workload\": {{\"kind\": \"hog\"}}}}, {{\"initial_cpu\": 0, \"workload\": {{\"kind\": \"hog\"}}}}]}}",
+            vm + 1);
+    std::string const rule{fmt::format(" \"placement\": {},\n", json_string(setup.placement))};
+    Scenario const scenario{parse_scenario(frame(cell, setup, 0, rule, domains), cell_name(cell))};
+    std::vector<NodeList> homes;
+    for (unsigned vm = 0; vm < cell.vms; ++vm)
+        homes.push_back(scenario.domains[vm + 1].placed_on.value_or(NodeList{0, 1}));
+    if (setup.uneven_homes && cell.vms > 2)
+        for (unsigned vm = 0; vm < cell.vms; ++vm)
+            homes[vm] = {static_cast<std::uint8_t>(vm <= cell.vms / 2 ? 0 : 1)};
+    return homes;
+}
+
+std::string affinity_text(BenchConfig config, NodeList const& home)
+{
+    std::string const preferred{fmt::format("\"preferred_nodes\": [{}], ", fmt::join(home, ", "))};
+    if (config == BenchConfig::numa)
+        return preferred + fmt::format("\"node_affinity\": [{}], ", fmt::join(home, ", "));
+    std::vector<unsigned> pcpus;
+    for (unsigned cpu = 0; cpu < pcpu_count; ++cpu)
+        if (std::ranges::find(home, cpu / pcpus_a_node) != home.end())
+            pcpus.push_back(cpu);
+    return preferred + fmt::format("\"hard_affinity\": [{}], ", fmt::join(pcpus, ", "));
+}
+
+std::string vm_text(BenchCell const& cell, BenchSetup const& setup, unsigned vm, NodeList const& home, Draws& draws)
+{
+    bool const none{cell.column.config == BenchConfig::none};
+    std::string const memory{none ? R"({"mib": 960, "nodes": [0, 1], "policy": "interleave"})"
+                                  : fmt::format("{{\"mib\": 960, \"nodes\": [{}]}}", fmt::join(home, ", "))};
     std::int64_t const start{draws.below(20'000'000)}, first{draws.below(pcpu_count)}, second{draws.below(pcpu_count)};
     return fmt::format(
         "  {{\"id\": {0}, \"name\": \"vm{0}\", \"start_ns\": {1}, {2}\"memory\": {3}, \"vcpus\": [\n"
         "   {{\"initial_cpu\": {4}, \"workload\": {5}}},\n   {{\"initial_cpu\": {6}, \"workload\": {7}}}]}}",
-        vm + 1, start, affinity, memory, first, workload_text(cell.row, setup, 0), second,
-        workload_text(cell.row, setup, 1));
+        vm + 1, start, none ? std::string{} : affinity_text(cell.column.config, home), memory, first,
+        workload_text(cell.row, setup, 0), second, workload_text(cell.row, setup, 1));
 }
 
 struct PublishedRow {
@@ -152,22 +186,17 @@ std::string cell_name(BenchCell const& cell)
 
 std::string cell_scenario(BenchCell const& cell, BenchSetup const& setup, std::uint64_t seed)
 {
+    std::vector<NodeList> homes(cell.vms);
+    if (cell.column.config != BenchConfig::none)
+        homes = homes_of(cell, setup);
     Draws draws{seed};
     std::string domains{dom0_text(draws)};
     for (unsigned vm = 0; vm < cell.vms; ++vm)
-        domains += ",\n" + vm_text(cell, setup, vm, draws);
-    std::string model{json_string(setup.model.empty() ? sched::guest::named_models().front().name : setup.model)};
-    if (!setup.model_members.empty())
-        model = fmt::format("{{\"set\": {}, {}}}", model, fmt::join(setup.model_members, ", "));
+        domains += ",\n" + vm_text(cell, setup, vm, homes[vm], draws);
     std::string extra{setup.traced ? "" : " \"trace\": {\"mask\": 0},\n"};
     if (!setup.policy_members.empty())
         extra += fmt::format(" \"policy_params\": {{{}}},\n", fmt::join(setup.policy_members, ", "));
-    return fmt::format("{{\n \"schema\": \"credit-scenario/2\",\n \"name\": {},\n \"label\": {},\n \"seed\": {},\n"
-                       " \"duration_ns\": {},\n \"policy\": {},\n{} \"memory_model\": {},\n \"machine\": {},\n"
-                       " \"domains\": [\n{}]\n}}\n",
-                       json_string(cell_name(cell)), json_string(cell.column.label), seed,
-                       setup.seconds * 1'000'000'000, json_string(cell.column.policy), extra, model,
-                       machine_text(setup.free_machine), domains);
+    return frame(cell, setup, seed, extra, domains);
 }
 
 std::optional<double> published(BenchRow row, unsigned vms, BenchConfig config)

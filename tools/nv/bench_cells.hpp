@@ -2,8 +2,8 @@
 // policy), and the scenario of each cell, made from it. Also what was published for each cell.
 //
 // The machine is that of the reports: two nodes of four cores with two threads, 12 GiB, dom0 with 2 GiB and four vCPUs
-// that wake for 100 us every 20 ms. VMs have 2 vCPUs and 960 MiB, their homes alternate 0, 1, 0, 1. A seed also draws
-// where vCPUs are created and when VMs start. Host only. Floor: tools.
+// that wake for 100 us every 20 ms. VMs have 2 vCPUs and 960 MiB; placement finds their homes, one after the other: 0,
+// 1, 0, 1, ... A seed also draws where vCPUs are created and when VMs start. Host only. Floor: tools.
 #pragma once
 
 #include <array>
@@ -36,6 +36,7 @@ struct BenchSetup {
     std::vector<std::string> model_members{};    // more of the model, as JSON members: "\"remote_permille\": 1200"
     std::vector<std::string> policy_members{};   // parameters of the policy, as JSON members
     std::vector<std::string> workload_members{}; // of the VMs' workloads
+    std::string placement{"4.3"};                // the rule that finds homes
     bool free_machine{false};                    // context switches and requests to reschedule take no time
     bool uneven_homes{false};                    // one VM more on node 0, one less on node 1: 4 and 2, 6 and 4
     bool traced{false};

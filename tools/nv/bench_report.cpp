@@ -31,6 +31,16 @@ double vcpu_time(std::vector<RunFigures> const& runs)
     });
 }
 
+// Of each VM, in the run time of all.
+std::map<std::uint32_t, double> shares_of(RunFigures const& run)
+{
+    std::map<std::uint32_t, double> shares;
+    auto const all = static_cast<double>(run.total().run);
+    for (VcpuWork const& vcpu : run.vcpus)
+        shares[vcpu.domain] += static_cast<double>(vcpu.run) / all;
+    return shares;
+}
+
 // A bar is of the figures as printed: means, of which a lower latency is the better one.
 class Judge {
 public:
@@ -206,12 +216,10 @@ std::optional<double> CellResult::share_difference() const
         return std::nullopt;
     double worst{0};
     for (std::size_t i = 0; i < runs.size(); ++i) {
-        RunFigures const &a = runs[i], &b = simulated[i];
-        auto const run_a = static_cast<double>(a.total().run), run_b = static_cast<double>(b.total().run);
-        for (std::size_t v = 0; v < std::min(a.vcpus.size(), b.vcpus.size()); ++v) {
-            double const share_a{static_cast<double>(a.vcpus[v].run) / run_a};
-            double const share_b{static_cast<double>(b.vcpus[v].run) / run_b};
-            double const difference{100 * (share_a - share_b) * static_cast<double>(a.vcpus.size())};
+        auto const a = shares_of(runs[i]), b = shares_of(simulated[i]);
+        for (auto const& [domain, share] : a) {
+            auto const other = b.find(domain);
+            double const difference{other == b.end() ? 100 : 100 * (share / other->second - 1)};
             worst = std::abs(difference) > std::abs(worst) ? difference : worst;
         }
     }

@@ -31,8 +31,8 @@ struct CellResult {
     [[nodiscard]] double refill_share() const;
     [[nodiscard]] double node_moves_per_second() const; // of one vCPU
     [[nodiscard]] double core_moves_per_second() const;
-    // The largest difference from the simulator, percent: in the figure, and in a vCPU's share of all run time (of the
-    // mean share).
+    // The largest difference from the simulator, percent: of the figure, and of a VM's share of all run time (weights
+    // are VMs', so are shares).
     [[nodiscard]] std::optional<double> figure_difference() const;
     [[nodiscard]] std::optional<double> share_difference() const;
 };

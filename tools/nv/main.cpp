@@ -139,6 +139,8 @@ void add_bench(CLI::App& app, BenchArguments& arguments)
     command.add_option("--seeds", options.seeds, "Seeds a cell (default 5; booted 1)");
     command.add_option("--seconds", options.seconds, "Virtual seconds a run (default 30; booted 10)");
     command.add_option("--jobs", options.jobs, "Runs at a time (default: one a host CPU)");
+    command.add_option("--placement", options.placement, "Rule that finds the VMs' homes: 4.3, numavisor, greedy, ...")
+        ->capture_default_str();
     command.add_option("--model", options.model, "Set of parameters of the memory cost model (default westmere-e5620)");
     command.add_option("--model-set", options.settings, "PARAMETER=VALUE: remote=1.3, node_mbps, link_mbps, queueing")
         ->take_all()
@@ -154,7 +156,8 @@ void add_bench(CLI::App& app, BenchArguments& arguments)
     command.add_flag("--json", options.json, "The report as JSON");
     command.add_option("--write", arguments.write, "Only write the cells' scenario files into this folder");
     command.footer(
-        std::string{"Exit status 1: a bar marked with ! is missed, or kernel and simulator differ by more than 3 %.\n"} +
+        std::string{
+            "Exit status 1: a bar marked with ! is missed, or kernel and simulator differ by more than 3 %.\n"} +
         exit_codes);
 }
 

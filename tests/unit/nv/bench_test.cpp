@@ -61,7 +61,8 @@ TEST(BenchCells, ConfigurationsDifferInAffinityAndMemoryAlone)
     Scenario const none{scenario(BenchConfig::none)}, pinning{scenario(BenchConfig::pinning)};
     Scenario const numa{scenario(BenchConfig::numa)};
     for (std::size_t vm = 1; vm <= 6; ++vm) {
-        auto const home = static_cast<std::uint8_t>((vm - 1) % 2);
+        // dom0's odd mebibyte is on node 0, so placement begins with node 1.
+        auto const home = static_cast<std::uint8_t>(vm % 2);
         EXPECT_EQ(none.domains[vm].memory_nodes, (NodeList{0, 1}));
         EXPECT_FALSE(none.domains[vm].hard_affinity || none.domains[vm].node_affinity);
         EXPECT_EQ(pinning.domains[vm].memory_nodes, (NodeList{home}));
@@ -160,13 +161,16 @@ TEST(BenchReport, DifferencesFromTheSimulatorAreTheWorstOfAll)
 {
     CellResult cell{{BenchRow::jbb, 2, column(BenchConfig::none)}, {}, {}};
     EXPECT_FALSE(cell.figure_difference());
-    RunFigures run{.vcpus = {{.work = 100, .run = 50}, {.vcpu = 1, .work = 100, .run = 50}}, .duration = 1000};
+    RunFigures run{
+        .vcpus = {{.domain = 1, .vcpu = 0, .work = 100, .run = 50}, {.domain = 2, .vcpu = 0, .work = 100, .run = 50}},
+        .duration = 1000};
     cell.simulated = {run, run};
     run.vcpus[0].work = 96;
     cell.runs = {cell.simulated[0], run};
     EXPECT_NEAR(*cell.figure_difference(), -2, 1e-9);
+    EXPECT_NEAR(*cell.share_difference(), 0, 1e-9);
     cell.runs[1].vcpus[0].run = 60;
-    EXPECT_NEAR(std::abs(*cell.share_difference()), 100 * (60.0 / 110 - 0.5) * 2, 1e-9);
+    EXPECT_NEAR(std::abs(*cell.share_difference()), 100 * (60.0 / 110 / 0.5 - 1), 1e-9); // one has more, the other less
 }
 
 TEST(BenchReport, ThePageIsSelfContainedAndHasAPlotARow)
