@@ -1,6 +1,7 @@
 #include "tests/conformance/random_scenario.hpp"
 
 #include <sstream>
+#include <stdexcept>
 
 namespace hv::test {
 
@@ -180,6 +181,11 @@ void write_workload(std::ostream& out, Workload const& work)
     case WorkloadKind::gridsleep:
         out << "{\"kind\": \"gridsleep\", \"grid_ns\": " << work.grid_ns << ", \"guard_ns\": " << work.guard_ns << '}';
         break;
+    case WorkloadKind::jbb:
+    case WorkloadKind::memory:
+    case WorkloadKind::fork:
+    case WorkloadKind::cpu:
+        throw std::logic_error{"a random scenario has no memory cost model, and so none of its workloads"};
     }
 }
 

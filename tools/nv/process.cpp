@@ -157,7 +157,7 @@ public:
     {
         while (out_.read_end >= 0 || err_.read_end >= 0) {
             std::array<pollfd, 2> ends{{{out_.read_end, POLLIN, 0}, {err_.read_end, POLLIN, 0}}};
-            ::poll(ends.data(), ends.size(), 100);
+            ::poll(ends.data(), ends.size(), static_cast<int>(spec_.interval.count()));
             if (interrupted_by != 0)
                 return Ending::interrupted;
             if (ends[0].revents != 0 && take(out_, result_.output))
@@ -165,6 +165,8 @@ public:
             if (ends[1].revents != 0)
                 take(err_, result_.errors);
             look_for_life();
+            if (spec_.meanwhile)
+                spec_.meanwhile();
             auto const now = Clock::now();
             if (spec_.total_limit.count() != 0 && now - begin_ >= spec_.total_limit)
                 return Ending::overdue;

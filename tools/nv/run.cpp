@@ -7,8 +7,8 @@
 #include "tools/nv/pack.hpp"
 #include "tools/nv/process.hpp"
 #include "tools/nv/table.hpp"
+#include "tools/nv/trace_drain.hpp"
 #include "tools/nv/trace_facts.hpp"
-#include "tools/nv/trace_memory.hpp"
 #include "tools/nv/trace_stream.hpp"
 #include "tools/nv/verdict.hpp"
 
@@ -142,14 +142,14 @@ void pass_on_warnings(std::string_view name, std::string_view errors)
 }
 
 // The trace out of the guest's memory, into files and figures.
-void collect(Job const& job, GuestRam const& ram, Outcome& outcome)
+void collect(Job const& job, TraceDrain& source, Outcome& outcome)
 {
     std::string const name = job.scenario.run_name();
     fs::path const channel_file = job.folder / host_channel_file;
     HostChannel const channel = parse_host_channel(fs::exists(channel_file) ? read_text(channel_file) : "");
     if (!channel.trace_directory)
         return;
-    Drained drained = drain(GuestMemory{ram.files()}, *channel.trace_directory);
+    Drained drained = source.take(*channel.trace_directory);
     std::vector<std::byte> const file = write_xentrace(std::move(drained.streams));
     if (std::string const why = why_no_xentrace(job.scenario); !why.empty())
         fmt::print(stderr, "nv: {}; the figures are complete\n", why);
@@ -207,7 +207,12 @@ Outcome run_one(Job const& job, RunOptions const& options)
     std::string const name = job.scenario.run_name();
     prepare_folder(job, options);
     GuestRam const ram{job.scenario.machine, job.folder};
-    ProcessSpec const spec = process_spec(job, options, ram);
+    ProcessSpec spec = process_spec(job, options, ram);
+    TraceDrain source{ram.files(), job.folder / host_channel_file};
+    if (options.qemu.live) { // Not otherwise: a run that is to be repeated must not see what the host does when.
+        spec.meanwhile = [&source] { source.poll(); };
+        spec.interval = std::chrono::milliseconds{20};
+    }
     write_text(job.folder / "command.txt", typed_command(job, options, spec.cpu));
     ProcessResult const result = boot(job, options, spec);
     Verdict const verdict = judge({.selftest = options.qemu.selftest, .spec = spec, .result = result});
@@ -218,7 +223,7 @@ Outcome run_one(Job const& job, RunOptions const& options)
     Outcome outcome{.code = verdict.code, .measured = {}, .json = {}};
     // A kernel that failed may still have left a trace, and then it is wanted most; but it may be half written.
     try {
-        collect(job, ram, outcome);
+        collect(job, source, outcome);
     } catch (Error const& error) {
         complain(name, error.what());
         outcome.code = outcome.code == ExitCode::good ? ExitCode::failed : outcome.code;

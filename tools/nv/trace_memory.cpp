@@ -22,44 +22,20 @@ namespace {
 
 using namespace sched::trace;
 
-std::span<std::byte const> map_file(std::filesystem::path const& file)
+std::span<std::byte> map_file(std::filesystem::path const& file)
 {
-    int const fd = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+    int const fd = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
     if (fd < 0)
         give_up(fmt::format("{}: cannot read the guest's memory: {}", file.string(), std::strerror(errno)));
     struct stat status{};
     bool const ok = ::fstat(fd, &status) == 0 && status.st_size > 0;
     auto const size = static_cast<std::size_t>(status.st_size);
-    void* const at = ok ? ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0)
+    void* const at = ok ? ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
                         : MAP_FAILED; // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
     ::close(fd);
     if (at == MAP_FAILED) // NOLINT(cppcoreguidelines-pro-type-cstyle-cast)
         give_up(fmt::format("{}: cannot map the guest's memory", file.string()));
-    return {static_cast<std::byte const*>(at), size};
-}
-
-template <typename T>
-T read_as(GuestMemory const& memory, std::uint64_t address)
-{
-    T value;
-    std::memcpy(&value, memory.read(address, sizeof(T)).data(), sizeof(T));
-    return value;
-}
-
-// The record bytes of [tail, head), or of what the ring still has of them.
-std::vector<std::byte> ring_bytes(GuestMemory const& memory, DirectoryRing const& ring, RingControl const& control)
-{
-    std::vector<std::byte> const data = memory.read(ring.data, ring.bytes);
-    std::vector<std::byte> bytes;
-    bytes.reserve(control.head - control.tail);
-    for (std::uint64_t at = control.tail; at < control.head;) {
-        std::uint64_t const offset = at % ring.bytes;
-        std::uint64_t const piece = std::min(control.head - at, ring.bytes - offset);
-        auto const from = data.begin() + static_cast<std::ptrdiff_t>(offset);
-        bytes.insert(bytes.end(), from, from + static_cast<std::ptrdiff_t>(piece));
-        at += piece;
-    }
-    return bytes;
+    return {static_cast<std::byte*>(at), size};
 }
 
 } // namespace
@@ -72,7 +48,7 @@ GuestMemory::GuestMemory(std::vector<std::filesystem::path> const& files) : mapp
     }
 }
 
-GuestMemory::GuestMemory(std::vector<std::span<std::byte const>> nodes) : nodes_{std::move(nodes)}, mapped_{false}
+GuestMemory::GuestMemory(std::vector<std::span<std::byte>> nodes) : nodes_{std::move(nodes)}, mapped_{false}
 {
     for (auto const& node : nodes_)
         total_ += node.size();
@@ -83,8 +59,7 @@ GuestMemory::~GuestMemory()
     if (!mapped_)
         return;
     for (auto const& node : nodes_)
-        ::munmap(const_cast<std::byte*>(node.data()),
-                 node.size()); // NOLINT(cppcoreguidelines-pro-type-const-cast): munmap's type.
+        ::munmap(node.data(), node.size());
 }
 
 std::uint64_t GuestMemory::ram_offset(std::uint64_t address, std::uint64_t bytes) const
@@ -116,27 +91,68 @@ std::vector<std::byte> GuestMemory::read(std::uint64_t address, std::uint64_t by
     return result;
 }
 
-Drained drain(GuestMemory const& memory, std::uint64_t directory)
+std::byte* GuestMemory::place(std::uint64_t address, std::uint64_t bytes, std::size_t alignment) const
 {
-    auto const head = read_as<Directory>(memory, directory);
+    std::uint64_t offset = ram_offset(address, bytes);
+    for (auto const& node : nodes_) {
+        if (offset >= node.size()) {
+            offset -= node.size();
+            continue;
+        }
+        if (bytes > node.size() - offset || offset % alignment != 0)
+            break;
+        return node.data() + offset;
+    }
+    give_up(fmt::format("{} bytes at {:#x} of the guest are not of one node, or not aligned", bytes, address));
+}
+
+std::vector<GuestRing> find_guest_rings(GuestMemory const& memory, std::uint64_t directory)
+{
+    auto const& head = memory.at<Directory>(directory);
     if (head.magic != directory_magic || head.version != directory_version)
         give_up(fmt::format("no trace directory of version {} at {:#x}: kernel and nv are of different builds",
                             directory_version, directory));
     if (head.pcpu_count > scenario::max_pcpus)
         give_up(fmt::format("the trace directory at {:#x} has {} pCPUs, at most {} are possible", directory,
                             head.pcpu_count, scenario::max_pcpus));
-    Drained result{.streams = {}, .lost = 0, .stamp_khz = head.stamp_khz};
+    std::vector<GuestRing> rings(head.pcpu_count);
     for (std::uint32_t pcpu = 0; pcpu < head.pcpu_count; ++pcpu) {
-        auto const ring = read_as<DirectoryRing>(memory, directory + sizeof(Directory) + pcpu * sizeof(DirectoryRing));
-        Stream& stream = result.streams.emplace_back(Stream{pcpu, {}});
+        auto const& ring = memory.at<DirectoryRing>(directory + sizeof(Directory) + pcpu * sizeof(DirectoryRing));
         if (ring.bytes == 0)
             continue;
-        auto const control = read_as<RingControl>(memory, ring.control);
-        if (!std::has_single_bit(ring.bytes) || control.head < control.tail || control.head - control.tail > ring.bytes)
-            give_up(fmt::format("trace ring of pCPU {}: {} bytes with head {} and tail {} make no sense", pcpu,
-                                ring.bytes, control.head, control.tail));
-        stream.bytes = ring_bytes(memory, ring, control);
-        result.lost += control.lost_total + control.overwritten;
+        if (!std::has_single_bit(ring.bytes))
+            give_up(fmt::format("trace ring of pCPU {}: {} bytes are no power of two", pcpu, ring.bytes));
+        rings[pcpu] = {pcpu, &memory.at<RingControl>(ring.control), ring.data, ring.bytes};
+    }
+    return rings;
+}
+
+void append_ring_bytes(GuestMemory const& memory, GuestRing const& ring, std::uint64_t tail, std::uint64_t head,
+                       std::vector<std::byte>& bytes)
+{
+    if (head < tail || head - tail > ring.bytes)
+        give_up(fmt::format("trace ring of pCPU {}: {} bytes with head {} and tail {} make no sense", ring.pcpu,
+                            ring.bytes, head, tail));
+    while (tail < head) {
+        std::uint64_t const offset = tail % ring.bytes;
+        std::uint64_t const piece = std::min(head - tail, ring.bytes - offset);
+        std::vector<std::byte> const part = memory.read(ring.data + offset, piece);
+        bytes.insert(bytes.end(), part.begin(), part.end());
+        tail += piece;
+    }
+}
+
+Drained drain(GuestMemory const& memory, std::uint64_t directory)
+{
+    std::vector<GuestRing> const rings = find_guest_rings(memory, directory);
+    Drained result{.streams = {}, .lost = 0, .stamp_khz = memory.at<Directory>(directory).stamp_khz};
+    for (std::uint32_t pcpu = 0; pcpu < rings.size(); ++pcpu) {
+        Stream& stream = result.streams.emplace_back(Stream{pcpu, {}});
+        RingControl const* const control = rings[pcpu].control;
+        if (control == nullptr)
+            continue;
+        append_ring_bytes(memory, rings[pcpu], control->tail, control->head, stream.bytes);
+        result.lost += control->lost_total + control->overwritten;
     }
     return result;
 }

@@ -1,11 +1,12 @@
-// The trace out of a dead guest's RAM: the machine's nodes are shared files, the kernel has said where its directory
-// lies.
+// The trace out of a guest's RAM: the machine's nodes are shared files, the kernel has said where its directory lies.
 //
-// GuestMemory turns physical addresses into places in those files; drain() follows the directory to the rings and
-// returns their records. The guest is gone by then, so nothing moves. What does not add up is an Error (own_failure)
-// that names the address: the kernel wrote it. Host only. Floor: tools.
+// GuestMemory turns physical addresses into places in those files; find_guest_rings() follows the directory to the
+// rings; drain() returns the records of a guest that is gone, so that nothing moves (trace_drain.hpp has the other
+// case). What does not add up is an Error (own_failure) that names the address: the kernel wrote it. Host only. Floor:
+// tools.
 #pragma once
 
+#include "sched/trace/directory.hpp"
 #include "tools/nv/xentrace.hpp"
 
 #include <cstddef>
@@ -20,27 +21,48 @@ namespace hv::nv {
 inline constexpr std::uint64_t q35_low_ram_limit = 2ull << 30;
 inline constexpr std::uint64_t q35_split_from = 0xb000'0000; // 2.75 GiB
 
-// Read-only maps of the files, in the order of the nodes. Movable.
+// Maps of the files, in the order of the nodes.
 class GuestMemory {
 public:
     explicit GuestMemory(std::vector<std::filesystem::path> const& files);
     // For tests: RAM that is already here, node by node.
-    explicit GuestMemory(std::vector<std::span<std::byte const>> nodes);
+    explicit GuestMemory(std::vector<std::span<std::byte>> nodes);
     ~GuestMemory();
     GuestMemory(GuestMemory const&) = delete;
     GuestMemory& operator=(GuestMemory const&) = delete;
 
     // A copy of [address, address + bytes). Throws if that is not RAM.
     [[nodiscard]] std::vector<std::byte> read(std::uint64_t address, std::uint64_t bytes) const;
+    // The thing itself. Throws if it is not within one node's RAM, or not aligned.
+    template <typename T>
+    [[nodiscard]] T& at(std::uint64_t address) const
+    {
+        return *reinterpret_cast<T*>(place(address, sizeof(T), alignof(T)));
+    }
     [[nodiscard]] std::uint64_t total() const { return total_; }
 
 private:
+    [[nodiscard]] std::byte* place(std::uint64_t address, std::uint64_t bytes, std::size_t alignment) const;
     [[nodiscard]] std::uint64_t ram_offset(std::uint64_t address, std::uint64_t bytes) const;
 
-    std::vector<std::span<std::byte const>> nodes_;
+    std::vector<std::span<std::byte>> nodes_;
     bool mapped_;
     std::uint64_t total_{0};
 };
+
+struct GuestRing {
+    std::uint32_t pcpu{0};
+    sched::trace::RingControl* control{nullptr}; // nullptr: this pCPU has none
+    std::uint64_t data{0};                       // physical address
+    std::uint64_t bytes{0};                      // a power of two
+};
+
+// One a pCPU. The directory's and the rings' own numbers are checked.
+[[nodiscard]] std::vector<GuestRing> find_guest_rings(GuestMemory const& memory, std::uint64_t directory);
+
+// The record bytes of [tail, head), which the ring still has, behind `bytes`.
+void append_ring_bytes(GuestMemory const& memory, GuestRing const& ring, std::uint64_t tail, std::uint64_t head,
+                       std::vector<std::byte>& bytes);
 
 struct Drained {
     std::vector<Stream> streams; // one a pCPU
