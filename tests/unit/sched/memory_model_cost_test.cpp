@@ -414,6 +414,20 @@ TEST(Pacer, GuestsOutsideTheModelRunAsIfThereWereNone)
     EXPECT_LT(paced.tally(sibling).work, ms(400)); // but they are siblings
 }
 
+// Both kinds of phases use the same timer of the pCPU: who leaves must not disarm the one of who comes.
+TEST(Pacer, PhasesInAndOutsideTheModelAlternateOnOnePcpu)
+{
+    Paced paced;
+    Guest& plain{paced.add(0, on(0), {}, CpuMask::of(cpu(0)))};
+    Guest& guest{paced.add(0, on(0), of_kind(WorkloadKind::jbb, ms(2), ms(20)), CpuMask::of(cpu(0)))};
+    paced.sim.start(plain);
+    paced.sim.start(guest);
+    paced.sim.run(ms(500));
+    EXPECT_GT(guest.phases, 15u);
+    // No phase ran on until somebody looked at it.
+    EXPECT_LE(paced.tally(guest).run, ms(2) * static_cast<std::int64_t>(guest.phases + 1));
+}
+
 TEST(Pacer, EqualSeedsGiveEqualWork)
 {
     auto const run = [](std::uint64_t seed) {
