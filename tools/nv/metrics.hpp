@@ -1,13 +1,13 @@
-// The figures of a run: one implementation for the simulator, the kernel's traces and real xentrace files.
+// The figures of a run: one implementation for the simulator and the kernel's traces.
 //
 // A Collector hears scheduling events in the order of time, from the start of the scenario (not of the window), and
-// keeps sums; finish() turns them into Metrics. Definitions: docs/scenario-format.md, "Figures". Times are integers in
-// ns, so that equal events give equal figures everywhere. One Collector, one thread. Host only. Floor: tools.
+// has a Ledger keep sums; finish() turns them into Metrics. Definitions: docs/scenario-format.md, "Figures". Times are
+// integers in ns, so that equal events give equal figures everywhere. One Collector, one thread. Host only.
+// Floor: tools.
 #pragma once
 
-#include "arch/generic/mask.hpp"
 #include "arch/generic/time.hpp"
-#include "sched/trace/events.hpp"
+#include "tools/nv/metrics_ledger.hpp"
 #include "tools/nv/scenario.hpp"
 
 #include <cstdint>
@@ -16,9 +16,6 @@
 #include <vector>
 
 namespace hv::nv {
-
-using RunState = sched::trace::RunStateCode;
-inline constexpr std::size_t run_state_count = 4;
 
 // Below this, in a booted kernel, an idle pCPU beside a waiting vCPU is a reschedule under way, not a failure.
 inline constexpr Duration kernel_conservation_grain = Duration::from_us(50);
@@ -29,19 +26,6 @@ struct Latency {
     std::int64_t sum{0}, p50{0}, p95{0}, p99{0}, max{0};
 
     [[nodiscard]] static Latency of(std::vector<std::int64_t> samples);
-};
-
-// Sums over the window, of one vCPU or of several.
-struct Sums {
-    std::int64_t in_state[run_state_count]{}; // by RunState, ns
-    std::int64_t placeable{0};                // run time of vCPUs that have a preferred node
-    std::int64_t home{0};                     // of it, on a preferred node
-    std::int64_t misplaced{0};                // of it, elsewhere while a permitted pCPU at home idled
-    std::int64_t max_wait{0};
-    std::uint64_t wakes{0}, jobs{0}, missed{0}, migrations{0}, cross_node{0};
-
-    [[nodiscard]] std::int64_t run() const { return in_state[static_cast<std::size_t>(RunState::running)]; }
-    void add(Sums const& other);
 };
 
 struct GroupMetrics {
@@ -97,46 +81,22 @@ public:
     [[nodiscard]] Metrics finish();
 
 private:
-    struct VcpuState {
-        std::size_t domain{0}, group{0};
-        CpuMask hard, home; // home: permitted pCPUs of the preferred nodes
-        NodeMask preferred;
-        RunState state{RunState::offline};
-        bool seen{false};
-        std::int64_t since{0};
-        std::optional<std::int64_t> woken_at;
-        std::optional<std::uint16_t> last_pcpu;
-        std::uint16_t pcpu{0};
-        Sums sums;
+    struct Row {
+        std::size_t domain, group;
     };
 
-    [[nodiscard]] bool counts(std::int64_t when) const { return when >= start_ && when <= end_; }
-    [[nodiscard]] bool is_home(VcpuState const& vcpu) const { return vcpu.preferred.test(NodeId{node_of_[vcpu.pcpu]}); }
-    void advance(std::int64_t to);
-    void account(std::int64_t span);
-    void account_conservation(std::int64_t span);
-    void settle_conservation();
-    void close_state(VcpuState& vcpu, std::int64_t when);
-    void begin(VcpuState& vcpu, RunState state, std::uint16_t pcpu);
-    void depart(std::size_t index, std::int64_t when);
-    void arrive(std::size_t index, std::int64_t when, std::uint16_t pcpu);
-    [[nodiscard]] std::size_t lost_now();
     [[nodiscard]] GroupMetrics summarise(std::string name, std::vector<std::size_t> const& groups) const;
 
     Scenario const& scenario_;
-    std::int64_t start_, end_, grain_;
-    std::int64_t now_{INT64_MIN};
-    std::vector<std::uint8_t> node_of_;
+    Ledger ledger_;
+    std::size_t pcpus_;
+    std::int64_t end_;
     std::vector<std::string> group_names_;
-    std::vector<std::vector<std::int64_t>> wake_samples_, wait_samples_, response_samples_; // by group
-    std::vector<VcpuState> vcpus_;
+    std::vector<std::vector<std::int64_t>> response_samples_; // by group
+    std::vector<Row> rows_;                                   // by vCPU
     std::vector<std::size_t> first_of_domain_;
-    std::vector<std::uint32_t> row_of_domain_;  // by domain number: its row + 1, 0 if there is none
-    std::vector<std::size_t> waiting_, strays_; // runnable; running away from home
-    CpuMask idle_;
-    bool changed_{true};
-    std::size_t lost_{0};
-    std::int64_t spell_{0}, spell_lost_{0};
+    std::vector<std::uint32_t> row_of_domain_; // by domain number: its row + 1, 0 if there is none
+    std::uint64_t misfits_{0};                 // events that cannot be
     Metrics metrics_;
 };
 

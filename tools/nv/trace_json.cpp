@@ -62,6 +62,7 @@ public:
         members.push_back(
             member("guest_xnode_migrations_per_s", f.nodes_known ? per_second(cross, 1) : std::string{"null"}));
         members.push_back(member("events", events()));
+        members.push_back(member("detail", detail()));
         if (!of_run.empty())
             members.push_back(member("run", of_run.substr(0, of_run.find_last_not_of('\n') + 1)));
         return object(members) + "\n";
@@ -99,13 +100,8 @@ private:
         return object(members);
     }
 
-    template <typename Chosen>
-    [[nodiscard]] std::string latency(WaitSamples VcpuFigures::* samples, Chosen chosen) const
+    [[nodiscard]] std::string latency(WaitSamples all) const
     {
-        WaitSamples all;
-        for (VcpuFigures const& vcpu : figures_.vcpus)
-            if (chosen(vcpu.domain))
-                all.add(vcpu.*samples);
         Waits const waits = Waits::of(std::move(all));
         std::vector<std::string> members{member("n", fmt::format("{}", waits.count))};
         if (waits.count != 0)
@@ -118,6 +114,16 @@ private:
         if (waits.count != 0)
             members.push_back(member("mean", real(ticks(waits.mean), 1)));
         return object(members);
+    }
+
+    template <typename Chosen>
+    [[nodiscard]] std::string latency(WaitSamples VcpuFigures::* samples, Chosen chosen) const
+    {
+        WaitSamples all;
+        for (VcpuFigures const& vcpu : figures_.vcpus)
+            if (chosen(vcpu.domain))
+                all.add(vcpu.*samples);
+        return latency(std::move(all));
     }
 
     void latencies(std::vector<std::string>& members) const
@@ -158,6 +164,59 @@ private:
         for (auto const& [number, count] : figures_.events)
             members.push_back(member(fmt::format("{:#x}", number), fmt::format("{}", count)));
         return object(members);
+    }
+
+    // In microseconds, with all digits that a clock of 1 GHz has.
+    [[nodiscard]] std::string exactly(std::uint64_t count) const { return real(ticks(count), 3); }
+
+    [[nodiscard]] std::string waits(WaitSamples const& samples) const
+    {
+        std::vector<std::uint64_t> counts{samples.histogram(figures_.wait_limits())};
+        while (!counts.empty() && counts.back() == 0)
+            counts.pop_back();
+        std::string text{latency(samples)};
+        text.insert(text.size() - 2, fmt::format(",\n\"histogram\": [{}]", fmt::join(counts, ", ")));
+        return text;
+    }
+
+    // Of a vCPU or a domain.
+    [[nodiscard]] std::string everything(VcpuFigures const& of) const
+    {
+        auto const share = [&](std::optional<std::uint64_t> part) {
+            return part ? real(ratio(*part, of.placed), 5) : std::string{"null"};
+        };
+        auto const moves = [&](std::uint64_t count) {
+            return figures_.nodes_known ? fmt::format("{}", count) : std::string{"null"};
+        };
+        return object({member("running_us", exactly(of.in_state[0])), member("runnable_us", exactly(of.in_state[1])),
+                       member("blocked_us", exactly(of.in_state[2])), member("offline_us", exactly(of.in_state[3])),
+                       member("home", share(of.home)), member("misplaced", share(of.misplaced)),
+                       member("migrations", fmt::format("{}", of.migrations)),
+                       member("within_node", moves(of.migrations - of.cross_node)),
+                       member("across_nodes", moves(of.cross_node)), member("wakeup_latency_us", waits(of.wakes)),
+                       member("preempt_wait_us", waits(of.preempts))});
+    }
+
+    // What the keys above leave out.
+    [[nodiscard]] std::string detail() const
+    {
+        std::vector<std::string> vcpus, domains, pcpus, worst, limits;
+        for (VcpuFigures const& vcpu : figures_.vcpus)
+            vcpus.push_back(member(fmt::format("d{}v{}", vcpu.domain, vcpu.vcpu), everything(vcpu)));
+        for (VcpuFigures const& domain : figures_.domains())
+            domains.push_back(member(fmt::format("d{}", domain.domain), everything(domain)));
+        for (PcpuFigures const& pcpu : figures_.pcpus)
+            pcpus.push_back(member(fmt::format("{}", pcpu.pcpu), object({member("busy_us", exactly(pcpu.busy)),
+                                                                         member("idle_us", exactly(pcpu.idle))})));
+        for (WorstGap const& gap : figures_.worst_gaps)
+            worst.push_back(object({member("at_us", exactly(gap.begin)), member("length_us", exactly(gap.length)),
+                                    member("vcpu", fmt::format("\"d{}v{}\"", gap.domain, gap.vcpu)),
+                                    member("pcpu", fmt::format("{}", gap.pcpu))}));
+        for (std::uint64_t us = 1; us <= TraceFigures::most_wait_limit; us *= 2)
+            limits.push_back(fmt::format("{}", us));
+        return object({member("histogram_limits_us", fmt::format("[{}]", fmt::join(limits, ", "))),
+                       member("vcpus", object(vcpus)), member("domains", object(domains)),
+                       member("pcpus", object(pcpus)), member("wc_worst", fmt::format("[{}]", fmt::join(worst, ",\n")))});
     }
 
     TraceFigures const& figures_;

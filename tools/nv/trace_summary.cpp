@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 namespace hv::nv {
 
@@ -14,46 +15,103 @@ namespace {
 using sched::trace::Event;
 
 constexpr std::uint64_t long_gaps_in_second = 1000; // longer than 1 ms
+// A damaged trace may say anything; times stay far from overflows.
+constexpr std::uint64_t farthest = std::uint64_t{1} << 61; // ticks
 
-std::size_t index_of(sched::trace::RunStateCode state) { return static_cast<std::size_t>(state); }
+std::vector<std::uint8_t> nodes_of(TraceFacts const& facts)
+{
+    std::vector<std::uint8_t> nodes;
+    for (std::uint16_t const node : facts.node_of)
+        nodes.push_back(static_cast<std::uint8_t>(node));
+    return nodes;
+}
+
+Ledger::Rules rules_of(std::uint64_t hz)
+{
+    Ledger::Rules rules;
+    rules.source = Ledger::Source::stranger;
+    rules.long_gap = static_cast<std::int64_t>(hz / long_gaps_in_second);
+    return rules;
+}
+
+std::uint64_t ticks(std::int64_t sum) { return static_cast<std::uint64_t>(sum); }
 
 } // namespace
 
+void VcpuFigures::add(VcpuFigures const& other)
+{
+    count += other.count;
+    std::ranges::transform(in_state, other.in_state, in_state.begin(), std::plus{});
+    for (auto const member : {&VcpuFigures::home, &VcpuFigures::misplaced})
+        if (other.*member)
+            this->*member = (this->*member).value_or(0) + *(other.*member);
+    placed += other.placed;
+    migrations += other.migrations;
+    cross_node += other.cross_node;
+    wakes.add(other.wakes);
+    preempts.add(other.preempts);
+}
+
+std::vector<VcpuFigures> TraceFigures::domains() const
+{
+    std::vector<VcpuFigures> sums;
+    for (VcpuFigures const& vcpu : vcpus)
+        if (!sums.empty() && sums.back().domain == vcpu.domain)
+            sums.back().add(vcpu);
+        else
+            sums.push_back(vcpu);
+    return sums;
+}
+
+std::vector<std::uint64_t> TraceFigures::wait_limits() const
+{
+    std::vector<std::uint64_t> limits;
+    for (std::uint64_t us = 1; us <= most_wait_limit; us *= 2)
+        limits.push_back((us * hz + 999'999) / 1'000'000); // at most 2^20 * 10^11
+    return limits;
+}
+
 Summariser::Summariser(TraceFacts facts, std::uint64_t hz, std::span<std::uint32_t const> pcpus)
-    : facts_{std::move(facts)}
+    : facts_{std::move(facts)}, ledger_{rules_of(hz), nodes_of(facts_)}, pcpus_{pcpus.begin(), pcpus.end()}
 {
     figures_.hz = hz;
     figures_.nodes_known = !facts_.node_of.empty();
     figures_.names = facts_.names;
-    for (std::uint32_t const pcpu : pcpus) {
+    for (std::uint32_t const pcpu : pcpus)
         if (figures_.nodes_known && pcpu >= facts_.node_of.size())
             refuse(fmt::format("the trace has pCPU {}, but the nodes of only {} pCPUs are given; correct --nodes or "
                                "pcpu_nodes of --facts",
                                pcpu, facts_.node_of.size()));
-        pcpus_[pcpu].pcpu = pcpu;
-    }
 }
 
-Summariser::Vcpu& Summariser::find(std::uint32_t packed)
+Ledger::Place Summariser::place_of(std::uint16_t domain, std::uint16_t vcpu) const
 {
-    auto const [at, is_new] = vcpus_.try_emplace(packed);
-    Vcpu& vcpu = at->second;
-    if (!is_new)
-        return vcpu;
-    auto const domain = static_cast<std::uint16_t>(packed >> 16);
-    auto const index = static_cast<std::uint16_t>(packed);
-    vcpu.figures.domain = domain;
-    vcpu.figures.vcpu = index;
-    if (std::optional<std::vector<std::uint16_t>> const home = facts_.home_of(domain, index)) {
-        vcpu.home = *home;
-        vcpu.figures.home = 0;
-    }
-    if (std::optional<std::vector<std::uint16_t>> const hard = facts_.hard_of(domain, index)) {
-        vcpu.anywhere = false;
+    Ledger::Place place;
+    place.is_idle = domain == idle_domain;
+    if (std::optional<std::vector<std::uint16_t>> const hard = facts_.hard_of(domain, vcpu))
         for (std::uint16_t const pcpu : *hard)
-            vcpu.hard.set(CpuId{pcpu});
+            place.hard.set(CpuId{pcpu});
+    else
+        place.hard = CpuMask::first_n(CpuMask::capacity);
+    std::optional<std::vector<std::uint16_t>> const home{facts_.home_of(domain, vcpu)};
+    for (std::uint16_t const node : home.value_or(std::vector<std::uint16_t>{}))
+        place.preferred.set(NodeId{static_cast<NodeId::Rep>(node)});
+    for (std::size_t i = 0; i < facts_.node_of.size(); ++i) {
+        CpuId const cpu{static_cast<CpuId::Rep>(i)};
+        if (place.hard.test(cpu) && place.preferred.test(NodeId{static_cast<NodeId::Rep>(facts_.node_of[i])}))
+            place.home.set(cpu);
     }
-    return vcpu;
+    return place;
+}
+
+std::size_t Summariser::find(std::uint32_t packed)
+{
+    auto const [at, is_new] = index_of_.try_emplace(packed, packed_of_.size());
+    if (is_new) {
+        ledger_.add(place_of(static_cast<std::uint16_t>(packed >> 16), static_cast<std::uint16_t>(packed)));
+        packed_of_.push_back(packed);
+    }
+    return at->second;
 }
 
 // Moves the clock on to the record; false if the record cannot be placed in time.
@@ -65,7 +123,8 @@ bool Summariser::take_time(Record const& record)
         figures_.first = now_ = record.stamp;
     started_ = true;
     figures_.backward += record.stamp < now_ ? 1u : 0u;
-    now_ = std::max(now_, record.stamp);
+    std::uint64_t const span = record.stamp < figures_.first ? 0 : record.stamp - figures_.first;
+    now_ = std::max(now_, figures_.first + std::min(span, farthest));
     return true;
 }
 
@@ -87,147 +146,68 @@ void Summariser::record(Record const& record)
         ++figures_.undated;
         return;
     }
+    auto const when = static_cast<std::int64_t>(now_ - figures_.first);
+    std::size_t const vcpu = find(record.word_store[0]);
+    auto const pcpu = static_cast<std::uint16_t>(record.pcpu);
     if (is_continue)
-        continued(record.word_store[0], record.pcpu);
-    else
-        change(record.word_store[0], to->from, to->to, record.pcpu);
+        return ledger_.continued(when, vcpu, pcpu);
+    figures_.switches += to->to == RunState::running ? 1u : 0u;
+    figures_.wakeups += to->from == RunState::blocked && to->to == RunState::runnable ? 1u : 0u;
+    ledger_.change(when, vcpu, to->from, to->to, pcpu);
 }
 
-// Ends the stay in the state of before.
-void Summariser::close(Vcpu& vcpu)
+VcpuFigures Summariser::figures_of(std::uint32_t packed, Ledger::Vcpu const& vcpu) const
 {
-    std::uint64_t const span = now_ - vcpu.since;
-    vcpu.figures.in_state[index_of(vcpu.state)] += span;
-    if (vcpu.state != State::running)
-        return;
-    PcpuFigures& pcpu = pcpus_[vcpu.pcpu];
-    (vcpu.figures.domain == idle_domain ? pcpu.idle : pcpu.busy) += span;
-    if (vcpu.figures.home && std::ranges::find(vcpu.home, facts_.node_of[vcpu.pcpu]) != vcpu.home.end())
-        *vcpu.figures.home += span;
-}
-
-void Summariser::add_wait(Vcpu& vcpu)
-{
-    (vcpu.woken ? vcpu.figures.wakes : vcpu.figures.preempts).add(now_ - vcpu.since);
-    if (++waits_ < most_exact)
-        return;
-    vcpu.figures.wakes.pack();
-    vcpu.figures.preempts.pack();
-    if (waits_ == most_exact)
-        for (auto& [packed, other] : vcpus_) {
-            other.figures.wakes.pack();
-            other.figures.preempts.pack();
-        }
-}
-
-void Summariser::start(Vcpu& vcpu, std::uint32_t pcpu)
-{
-    if (vcpu.last_start && *vcpu.last_start != pcpu) {
-        ++vcpu.figures.migrations;
-        if (figures_.nodes_known && facts_.node_of[*vcpu.last_start] != facts_.node_of[pcpu])
-            ++vcpu.figures.cross_node;
+    VcpuFigures result;
+    result.domain = static_cast<std::uint16_t>(packed >> 16);
+    result.vcpu = static_cast<std::uint16_t>(packed);
+    for (std::size_t state = 0; state < run_state_count; ++state)
+        result.in_state[state] = ticks(vcpu.sums.in_state[state]);
+    if (!vcpu.place.preferred.empty()) {
+        result.home = ticks(vcpu.sums.home);
+        result.misplaced = ticks(vcpu.sums.misplaced);
+        result.placed = ticks(vcpu.sums.placeable);
     }
-    vcpu.last_start = pcpu;
-    vcpu.pcpu = pcpu;
+    result.migrations = vcpu.sums.migrations;
+    result.cross_node = vcpu.sums.cross_node;
+    result.wakes = vcpu.after_wake;
+    result.preempts = vcpu.after_other;
+    return result;
 }
 
-void Summariser::change(std::uint32_t packed, State from, State to, std::uint32_t pcpu)
+void Summariser::finish_gaps()
 {
-    Vcpu& vcpu = find(packed);
-    bool const is_idle_vcpu = vcpu.figures.domain == idle_domain;
-    figures_.switches += to == State::running ? 1u : 0u;
-    figures_.wakeups += from == State::blocked && to == State::runnable ? 1u : 0u;
-    if (vcpu.seen) {
-        close(vcpu);
-        if (vcpu.state == State::runnable && to == State::running && !is_idle_vcpu)
-            add_wait(vcpu);
-        if (vcpu.state == State::runnable && !is_idle_vcpu)
-            std::erase(waiting_, &vcpu);
-    }
-    vcpu.seen = true;
-    vcpu.state = to;
-    vcpu.since = now_;
-    vcpu.woken = from == State::blocked;
-    if (to == State::running)
-        start(vcpu, pcpu);
-    if (to == State::runnable && !is_idle_vcpu)
-        waiting_.push_back(&vcpu);
-    update_gap(vcpu);
-    if (to == State::running)
-        update_idle(is_idle_vcpu, pcpu);
-}
-
-// A vCPU that never switches shows only so.
-void Summariser::continued(std::uint32_t packed, std::uint32_t pcpu)
-{
-    Vcpu& vcpu = find(packed);
-    if (vcpu.seen)
-        return;
-    vcpu.seen = true;
-    vcpu.state = State::running;
-    vcpu.since = now_;
-    start(vcpu, pcpu);
-}
-
-void Summariser::update_idle(bool is_idle_vcpu, std::uint32_t pcpu)
-{
-    CpuId const cpu{static_cast<std::uint16_t>(pcpu)};
-    if (idle_.test(cpu) == is_idle_vcpu)
-        return;
-    if (is_idle_vcpu)
-        idle_.set(cpu);
-    else
-        idle_.clear(cpu);
-    for (Vcpu* const vcpu : waiting_)
-        update_gap(*vcpu);
-}
-
-void Summariser::update_gap(Vcpu& vcpu)
-{
-    bool const waits = vcpu.state == State::runnable && vcpu.figures.domain != idle_domain;
-    bool const broken = waits && (vcpu.anywhere ? !idle_.empty() : vcpu.hard.intersects(idle_));
-    if (broken && !vcpu.gap_since) {
-        vcpu.gap_since = now_;
-    } else if (!broken && vcpu.gap_since) {
-        end_gap(vcpu, *vcpu.gap_since);
-        vcpu.gap_since.reset();
-    }
-}
-
-void Summariser::end_gap(Vcpu const& vcpu, std::uint64_t begin)
-{
-    std::uint64_t const length = now_ - begin;
-    ++figures_.gaps;
-    figures_.longest_gap = std::max(figures_.longest_gap, length);
-    std::vector<Gap>& worst = figures_.worst_gaps;
-    auto const longer = [&](Gap const& gap) { return gap.length >= length; };
-    worst.insert(std::find_if_not(worst.begin(), worst.end(), longer),
-                 {length, begin, vcpu.figures.domain, vcpu.figures.vcpu});
-    worst.resize(std::min(worst.size(), most_worst_gaps));
-    if (length * long_gaps_in_second <= figures_.hz)
-        return;
-    ++figures_.long_gaps;
-    figures_.long_gap_ticks += length;
-    std::string const name = fmt::format("d{}v{}", vcpu.figures.domain, vcpu.figures.vcpu);
-    auto& counts = figures_.long_gaps_of;
-    auto found = std::ranges::find(counts, name, &std::pair<std::string, std::uint64_t>::first);
-    if (found == counts.end())
-        found = counts.insert(counts.end(), {name, 0});
-    ++found->second;
+    Gaps const& gaps{ledger_.gaps()};
+    auto const domain = [&](std::size_t vcpu) { return static_cast<std::uint16_t>(packed_of_[vcpu] >> 16); };
+    auto const number = [&](std::size_t vcpu) { return static_cast<std::uint16_t>(packed_of_[vcpu]); };
+    figures_.gaps = gaps.count;
+    figures_.long_gaps = gaps.long_count;
+    figures_.long_gap_ticks = gaps.long_total;
+    figures_.longest_gap = ticks(gaps.longest);
+    for (auto const& [vcpu, count] : gaps.long_of)
+        figures_.long_gaps_of.emplace_back(fmt::format("d{}v{}", domain(vcpu), number(vcpu)), count);
+    for (Gap const& gap : gaps.worst)
+        figures_.worst_gaps.push_back({.length = ticks(gap.length),
+                                       .begin = ticks(gap.begin),
+                                       .domain = domain(gap.vcpu),
+                                       .vcpu = number(gap.vcpu),
+                                       .pcpu = gap.pcpu});
 }
 
 TraceFigures Summariser::finish(std::uint64_t windows)
 {
+    ledger_.finish();
     figures_.last = now_;
     figures_.records += windows;
     figures_.events[static_cast<std::uint32_t>(Event::cpu_change)] += windows;
-    for (auto& [packed, vcpu] : vcpus_) {
-        close(vcpu);
-        if (vcpu.figures.domain != idle_domain)
-            figures_.vcpus.push_back(std::move(vcpu.figures));
+    for (auto const& [packed, index] : index_of_)
+        if (packed >> 16 != idle_domain)
+            figures_.vcpus.push_back(figures_of(packed, ledger_.vcpus()[index]));
+    for (std::uint32_t const pcpu : pcpus_) {
+        PcpuUse const use{pcpu < ledger_.pcpus().size() ? ledger_.pcpus()[pcpu] : PcpuUse{}};
+        figures_.pcpus.push_back({pcpu, use.busy, use.idle});
     }
-    for (auto const& [number, pcpu] : pcpus_)
-        figures_.pcpus.push_back(pcpu);
+    finish_gaps();
     return std::move(figures_);
 }
 

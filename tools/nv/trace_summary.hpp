@@ -1,17 +1,14 @@
-// The figures of a trace without a scenario: who ran, waited and blocked, where and how long. A second state machine
-// beside the Collector's (metrics.hpp) because it must take a trace as it comes: vCPUs turn up as they are seen,
-// states follow from what was seen, records may be lost. docs/traces.md, "Figures", has the definitions and says what
-// differs.
+// The figures of a trace without a scenario: who ran, waited and blocked, where and how long. The Ledger
+// (metrics_ledger.hpp) keeps the sums, by the rules for strangers: vCPUs turn up as they are seen, states follow from
+// what was seen, records may be lost. docs/traces.md, "Figures", has the definitions and says what differs from those of
+// a run.
 //
-// Times are ticks of the trace's clock. Memory: that of the vCPUs seen; waits are kept one by one up to most_exact, of
-// all vCPUs together, and packed from then on (trace_waits.hpp).
+// Times are ticks of the trace's clock. Memory: that of the vCPUs seen, and the Ledger's for waits.
 // One Summariser, one thread. Host only. Floor: tools.
 #pragma once
 
-#include "arch/generic/mask.hpp"
-#include "sched/trace/events.hpp"
+#include "tools/nv/metrics_ledger.hpp"
 #include "tools/nv/trace_facts.hpp"
-#include "tools/nv/trace_waits.hpp"
 #include "tools/nv/xentrace.hpp"
 
 #include <array>
@@ -25,14 +22,18 @@
 
 namespace hv::nv {
 
+// Of a vCPU, or of several together.
 struct VcpuFigures {
     std::uint16_t domain{0}, vcpu{0};
-    std::array<std::uint64_t, 4> in_state{}; // by RunStateCode; their sum is the time since it was first seen
-    std::optional<std::uint64_t> home;       // run time at home; nothing if no home is known
+    std::uint64_t count{1};                       // vCPUs
+    std::array<std::uint64_t, 4> in_state{};      // by RunStateCode; their sum is the time since it was first seen
+    std::optional<std::uint64_t> home, misplaced; // run time at home, and away while home was idle; nothing: no home
+    std::uint64_t placed{0};                      // run time of those that have a home
     std::uint64_t migrations{0}, cross_node{0};
     WaitSamples wakes, preempts; // the waits after either
 
     [[nodiscard]] std::uint64_t run() const { return in_state[0]; }
+    void add(VcpuFigures const& other);
 };
 
 struct PcpuFigures {
@@ -41,9 +42,9 @@ struct PcpuFigures {
 };
 
 // A vCPU waited while a pCPU that it may run on was idle.
-struct Gap {
-    std::uint64_t length{0}, begin{0};
-    std::uint16_t domain{0}, vcpu{0};
+struct WorstGap {
+    std::uint64_t length{0}, begin{0}; // begin: since the first stamp
+    std::uint16_t domain{0}, vcpu{0}, pcpu{0};
 };
 
 struct TraceFigures {
@@ -59,17 +60,20 @@ struct TraceFigures {
     std::map<std::uint16_t, std::string> names;
     std::uint64_t gaps{0}, long_gaps{0}, long_gap_ticks{0}, longest_gap{0}; // long: over 1 ms
     std::vector<std::pair<std::string, std::uint64_t>> long_gaps_of;        // by vCPU, in the order of the first
-    std::vector<Gap> worst_gaps;                                            // at most ten, the longest first
+    std::vector<WorstGap> worst_gaps;                                       // at most ten, the longest first
     std::map<std::uint32_t, std::uint64_t> events;                          // records by event number
 
+    static constexpr std::uint64_t most_wait_limit = std::uint64_t{1} << 20; // us
+
     [[nodiscard]] std::uint64_t duration() const { return last - first; }
+    // Of histograms of waits: 1, 2, 4... us up to most_wait_limit, in ticks.
+    [[nodiscard]] std::vector<std::uint64_t> wait_limits() const;
+    // Of all vCPUs of a domain, ascending.
+    [[nodiscard]] std::vector<VcpuFigures> domains() const;
 };
 
 class Summariser {
 public:
-    static constexpr std::size_t most_worst_gaps = 10;
-    static constexpr std::size_t most_exact = std::size_t{2} << 20;
-
     // `pcpus`: those of the trace. Throws (bad_input) if the facts know of nodes, but not of these pCPUs'.
     Summariser(TraceFacts facts, std::uint64_t hz, std::span<std::uint32_t const> pcpus);
 
@@ -79,39 +83,18 @@ public:
     [[nodiscard]] TraceFigures finish(std::uint64_t windows);
 
 private:
-    using State = sched::trace::RunStateCode;
-    struct Vcpu {
-        VcpuFigures figures;
-        CpuMask hard;
-        bool anywhere{true}; // no hard affinity is known
-        std::vector<std::uint16_t> home;
-        bool seen{false};
-        State state{State::offline};
-        bool woken{false}; // runnable because it was woken
-        std::uint64_t since{0};
-        std::uint32_t pcpu{0};
-        std::optional<std::uint32_t> last_start;
-        std::optional<std::uint64_t> gap_since;
-    };
-
-    Vcpu& find(std::uint32_t packed);
+    [[nodiscard]] std::size_t find(std::uint32_t packed);
+    [[nodiscard]] Ledger::Place place_of(std::uint16_t domain, std::uint16_t vcpu) const;
     [[nodiscard]] bool take_time(Record const& record);
-    void change(std::uint32_t packed, State from, State to, std::uint32_t pcpu);
-    void continued(std::uint32_t packed, std::uint32_t pcpu);
-    void close(Vcpu& vcpu);
-    void add_wait(Vcpu& vcpu);
-    void start(Vcpu& vcpu, std::uint32_t pcpu);
-    void update_idle(bool is_idle_vcpu, std::uint32_t pcpu);
-    void update_gap(Vcpu& vcpu);
-    void end_gap(Vcpu const& vcpu, std::uint64_t begin);
+    [[nodiscard]] VcpuFigures figures_of(std::uint32_t packed, Ledger::Vcpu const& vcpu) const;
+    void finish_gaps();
 
     TraceFacts facts_;
-    std::map<std::uint32_t, Vcpu> vcpus_; // by packed number
-    std::map<std::uint32_t, PcpuFigures> pcpus_;
-    std::vector<Vcpu*> waiting_;
-    CpuMask idle_;
+    Ledger ledger_;
+    std::map<std::uint32_t, std::size_t> index_of_; // in the ledger, by packed number
+    std::vector<std::uint32_t> packed_of_;          // the other way
+    std::vector<std::uint32_t> pcpus_;
     std::uint64_t now_{0};
-    std::size_t waits_{0}; // that are over
     bool started_{false};
     TraceFigures figures_;
 };

@@ -77,41 +77,39 @@ private:
         put("{}\n", figures_.nodes_known ? fmt::format(", {:.1f} of them across nodes", per_second(cross)) : "");
     }
 
-    // One of `count` vCPUs, or their sum.
-    void row(std::string_view label, VcpuFigures const& sum, std::uint64_t count)
+    // A vCPU, or a domain.
+    void row(std::string_view label, VcpuFigures const& of)
     {
-        std::uint64_t const whole = figures_.duration() * count;
-        put("{:<16}{:>9.1f}{:>10.1f}{:>9.1f}{:>9.1f}", label, percent(sum.in_state[0], whole),
-            percent(sum.in_state[1], whole), percent(sum.in_state[2], whole), percent(sum.in_state[3], whole));
-        put("{:>9}", sum.home ? fmt::format("{:.1f}", percent(*sum.home, sum.run())) : std::string{"-"});
-        put("{:>10.2f}", per_second(sum.migrations - sum.cross_node));
-        put("{:>10}\n", figures_.nodes_known ? fmt::format("{:.2f}", per_second(sum.cross_node)) : std::string{"-"});
+        std::uint64_t const whole = figures_.duration() * of.count;
+        auto const share = [&](std::optional<std::uint64_t> part) {
+            return part ? fmt::format("{:.1f}", percent(*part, of.placed)) : std::string{"-"};
+        };
+        put("{:<16}{:>9.1f}{:>10.1f}{:>9.1f}{:>9.1f}", label, percent(of.in_state[0], whole),
+            percent(of.in_state[1], whole), percent(of.in_state[2], whole), percent(of.in_state[3], whole));
+        put("{:>9}{:>11}", share(of.home), share(of.misplaced));
+        put("{:>10.2f}", per_second(of.migrations - of.cross_node));
+        put("{:>10}\n", figures_.nodes_known ? fmt::format("{:.2f}", per_second(of.cross_node)) : std::string{"-"});
+    }
+
+    // One line for each vCPU, and one for its domain behind its last.
+    template <typename Line>
+    void for_all(Line line)
+    {
+        std::vector<VcpuFigures> const domains{figures_.domains()};
+        auto domain = domains.begin();
+        for (std::size_t i = 0; i < figures_.vcpus.size(); ++i) {
+            VcpuFigures const& vcpu = figures_.vcpus[i];
+            line(fmt::format("d{}v{}", vcpu.domain, vcpu.vcpu), vcpu);
+            if (i + 1 == figures_.vcpus.size() || figures_.vcpus[i + 1].domain != vcpu.domain)
+                line("  " + domain_label(vcpu.domain), *domain++);
+        }
     }
 
     void vcpus()
     {
-        put("\n{:<16}{:>9}{:>10}{:>9}{:>9}{:>9}{:>10}{:>10}\n", "vCPU", "running%", "runnable%", "blocked%", "offline%",
-            "at home%", figures_.nodes_known ? "migr/s" : "moves/s", "xnode/s");
-        for (auto at = figures_.vcpus.begin(); at != figures_.vcpus.end();) {
-            VcpuFigures sum{*at};
-            sum.home.reset();
-            std::uint64_t placed{0}, home{0}, count{0};
-            auto const first = at;
-            for (; at != figures_.vcpus.end() && at->domain == first->domain; ++at, ++count) {
-                row(fmt::format("d{}v{}", at->domain, at->vcpu), *at, 1);
-                placed += at->home ? 1u : 0u;
-                home += at->home.value_or(0);
-                if (at == first)
-                    continue;
-                std::transform(at->in_state.begin(), at->in_state.end(), sum.in_state.begin(), sum.in_state.begin(),
-                               std::plus{});
-                sum.migrations += at->migrations;
-                sum.cross_node += at->cross_node;
-            }
-            if (placed == count)
-                sum.home = home;
-            row("  " + domain_label(first->domain), sum, count);
-        }
+        put("\n{:<16}{:>9}{:>10}{:>9}{:>9}{:>9}{:>11}{:>10}{:>10}\n", "vCPU", "running%", "runnable%", "blocked%",
+            "offline%", "at home%", "misplaced%", figures_.nodes_known ? "within/s" : "moves/s", "xnode/s");
+        for_all([&](std::string const& label, VcpuFigures const& of) { row(label, of); });
     }
 
     void wait_row(std::string_view label, WaitSamples samples)
@@ -126,14 +124,26 @@ private:
     {
         put("\n{:<16}{:>9}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}\n", title, "n", "mean us", "p50", "p90", "p95", "p99",
             "max");
-        for (auto at = figures_.vcpus.begin(); at != figures_.vcpus.end();) {
-            WaitSamples whole;
-            std::uint16_t const domain = at->domain;
-            for (; at != figures_.vcpus.end() && at->domain == domain; ++at) {
-                wait_row(fmt::format("d{}v{}", at->domain, at->vcpu), (*at).*samples);
-                whole.add((*at).*samples);
-            }
-            wait_row("  " + domain_label(domain), std::move(whole));
+        WaitSamples all;
+        for_all([&](std::string const& label, VcpuFigures const& of) { wait_row(label, of.*samples); });
+        for (VcpuFigures const& vcpu : figures_.vcpus)
+            all.add(vcpu.*samples);
+        histogram(all);
+    }
+
+    // Of all together: a line of stars for each range in use, and those between.
+    void histogram(WaitSamples const& samples)
+    {
+        constexpr std::uint64_t stars = 50;
+        std::vector<std::uint64_t> const counts{samples.histogram(figures_.wait_limits())};
+        auto const used = [](std::uint64_t count) { return count != 0; };
+        auto const first = std::ranges::find_if(counts, used) - counts.begin();
+        auto const last = std::find_if(counts.rbegin(), counts.rend(), used).base() - counts.begin();
+        for (auto i = first; i < last; ++i) {
+            std::uint64_t const count = counts[static_cast<std::size_t>(i)];
+            bool const is_open = static_cast<std::size_t>(i) + 1 == counts.size();
+            put("{:<7}{:>9} us{:>9} {}\n", is_open ? "from" : "below", std::uint64_t{1} << (is_open ? i - 1 : i), count,
+                std::string((count * stars + samples.count() - 1) / samples.count(), '*'));
         }
     }
 
@@ -158,9 +168,9 @@ private:
         put("\na vCPU waited beside an idle pCPU that it may run on: {} times, longest {:.1f} us; over 1 ms: {} times, "
             "{:.1f} ms in all\n",
             f.gaps, us(f.longest_gap), f.long_gaps, us(f.long_gap_ticks) / 1e3);
-        for (Gap const& gap : f.worst_gaps)
-            put("{:>12.1f} us from {:.6f} s  d{}v{}\n", us(gap.length), us(gap.begin - f.first) / 1e6, gap.domain,
-                gap.vcpu);
+        for (WorstGap const& gap : f.worst_gaps)
+            put("{:>12.1f} us from {:.6f} s  d{}v{}, pCPU {} idle\n", us(gap.length), us(gap.begin) / 1e6, gap.domain,
+                gap.vcpu, gap.pcpu);
     }
 
     TraceFigures const& figures_;

@@ -58,6 +58,18 @@ void WaitSamples::count_in(std::uint64_t ticks)
     ++octaves_[octave][octave == 0 ? ticks : (ticks >> (octave - 1)) % buckets];
 }
 
+template <typename Use>
+void WaitSamples::for_each_bucket(Use use) const
+{
+    for (unsigned octave = 0; octave < octaves_.size(); ++octave) {
+        unsigned const shift = octave == 0 ? 0 : octave - 1;
+        std::uint64_t const base = octave == 0 ? 0 : std::uint64_t{1} << (bucket_bits + shift);
+        for (std::uint64_t i = 0; i < octaves_[octave].size(); ++i)
+            if (!use(base + (i << shift) + (std::uint64_t{1} << shift) / 2, octaves_[octave][i]))
+                return;
+    }
+}
+
 std::vector<std::uint64_t> WaitSamples::at(std::span<std::uint64_t const> ranks)
 {
     std::vector<std::uint64_t> values;
@@ -68,17 +80,28 @@ std::vector<std::uint64_t> WaitSamples::at(std::span<std::uint64_t const> ranks)
         return values;
     }
     std::uint64_t below{0};
-    for (unsigned octave = 0; octave < octaves_.size() && values.size() < ranks.size(); ++octave) {
-        unsigned const shift = octave == 0 ? 0 : octave - 1;
-        std::uint64_t const base = octave == 0 ? 0 : std::uint64_t{1} << (bucket_bits + shift);
-        for (std::uint64_t i = 0; i < octaves_[octave].size(); ++i) {
-            below += octaves_[octave][i];
-            std::uint64_t const middle = base + (i << shift) + (std::uint64_t{1} << shift) / 2;
-            while (values.size() < ranks.size() && ranks[values.size()] < below)
-                values.push_back(std::min(middle, longest_));
-        }
-    }
+    for_each_bucket([&](std::uint64_t middle, std::uint32_t count) {
+        below += count;
+        while (values.size() < ranks.size() && ranks[values.size()] < below)
+            values.push_back(std::min(middle, longest_));
+        return values.size() < ranks.size();
+    });
     return values;
+}
+
+std::vector<std::uint64_t> WaitSamples::histogram(std::span<std::uint64_t const> limits) const
+{
+    std::vector<std::uint64_t> counts(limits.size() + 1);
+    auto const place = [&](std::uint64_t ticks) {
+        return static_cast<std::size_t>(std::ranges::upper_bound(limits, ticks) - limits.begin());
+    };
+    for (std::uint64_t const ticks : exact_)
+        ++counts[place(ticks)];
+    for_each_bucket([&](std::uint64_t middle, std::uint32_t count) {
+        counts[place(std::min(middle, longest_))] += count;
+        return true;
+    });
+    return counts;
 }
 
 Waits Waits::of(WaitSamples samples)

@@ -27,6 +27,9 @@ public:
     [[nodiscard]] bool is_packed() const { return packed_; }
     // The values at these ranks of the sorted samples, counted from 0, ascending and below count(). Sorts exact ones.
     [[nodiscard]] std::vector<std::uint64_t> at(std::span<std::uint64_t const> ranks);
+    // How many samples are below the first limit, from each limit up to the next, and from the last on. Limits ascend.
+    // Packed values count where their bucket's middle is.
+    [[nodiscard]] std::vector<std::uint64_t> histogram(std::span<std::uint64_t const> limits) const;
 
 private:
     static constexpr unsigned bucket_bits = 12;
@@ -35,6 +38,9 @@ private:
     using Octave = std::vector<std::uint32_t>; // of so many buckets, or empty: none in use
 
     void count_in(std::uint64_t ticks);
+    // Calls use(value, how often) for each bucket, ascending, until it returns false. Only once packed.
+    template <typename Use>
+    void for_each_bucket(Use use) const;
 
     bool packed_{false};
     std::uint64_t count_{0}, longest_{0};

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -97,6 +98,17 @@ TEST(Waits, ValuesThatComeAfterPackingCountToo)
         samples.add(i);
     EXPECT_EQ(samples.count(), 1000u);
     EXPECT_EQ(samples.at(std::array{std::uint64_t{499}, std::uint64_t{999}}), (std::vector<std::uint64_t>{500, 1000}));
+}
+
+TEST(Waits, HistogramCountsEachRangeOnceWithItsLowerLimit)
+{
+    WaitSamples samples;
+    for (std::uint64_t const ticks : {0u, 9u, 10u, 19u, 20u, 20u, 5000u})
+        samples.add(ticks);
+    EXPECT_EQ(samples.histogram(std::array<std::uint64_t, 3>{10, 20, 40}), (std::vector<std::uint64_t>{2, 2, 2, 1}));
+    samples.pack();
+    EXPECT_EQ(samples.histogram(std::array<std::uint64_t, 3>{10, 20, 40}), (std::vector<std::uint64_t>{2, 2, 2, 1}));
+    EXPECT_EQ(WaitSamples{}.histogram(std::array<std::uint64_t, 1>{10}), (std::vector<std::uint64_t>{0, 0}));
 }
 
 } // namespace
