@@ -75,6 +75,31 @@ std::vector<std::byte> encode(Record const& record)
     return bytes;
 }
 
+std::vector<Record> records_of(Stream const& stream)
+{
+    std::vector<Record> records;
+    std::uint64_t stamp{0};
+    for (std::size_t at = 0; stream.bytes.size() - at >= 4;) {
+        std::uint32_t const header = load(stream.bytes, at);
+        std::size_t const size = record_bytes(header);
+        if (size > stream.bytes.size() - at)
+            break;
+        Record& record = records.emplace_back();
+        record.pcpu = stream.pcpu;
+        record.event = header & event_bits;
+        record.has_stamp = (header & stamp_flag) != 0;
+        record.word_count = static_cast<std::uint8_t>((header >> count_shift) & 7u);
+        record.offset = at;
+        if (record.has_stamp)
+            stamp = load(stream.bytes, at + 4) | std::uint64_t{load(stream.bytes, at + 8)} << 32;
+        record.stamp = stamp;
+        for (std::size_t i = 0; i < record.word_count; ++i)
+            record.word_store[i] = load(stream.bytes, at + size - 4 * (record.word_count - i));
+        at += size;
+    }
+    return records;
+}
+
 std::vector<std::byte> write_xentrace(std::vector<Stream> streams, std::size_t most_window_bytes)
 {
     std::ranges::sort(streams, {}, &Stream::pcpu);

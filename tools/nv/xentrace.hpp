@@ -38,6 +38,9 @@ struct Stream {
     std::vector<std::byte> bytes;
 };
 
+// As they lie there, each with its offset; up to the first that is not whole.
+[[nodiscard]] std::vector<Record> records_of(Stream const& stream);
+
 // A file of these streams: windows in passes, pCPUs ascending in each, cut between records and not longer than
 // `most_window_bytes` (at least most_record_bytes). Every stream is in the first pass, empty ones too.
 // Throws (own_failure) if a stream is not whole records: the kernel wrote something else than a trace.

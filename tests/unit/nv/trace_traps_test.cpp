@@ -125,6 +125,25 @@ Bytes lost_elsewhere()
         .file();
 }
 
+// After the loss d2v0 is said to run on pCPU 0; it is d1v0 that leaves.
+Bytes lost_another()
+{
+    Sample sample{begun()};
+    sample.put(0, make(0x1f001, 20, {1, 2, 15, 0}));
+    return sample.change(0, 30, 1, 0, State::running, State::blocked)
+        .change(0, 31, idle, 0, State::runnable, State::running)
+        .file();
+}
+
+Bytes other_idle_domain(std::uint16_t domain)
+{
+    Sample sample;
+    sample.resume(0, 10, 1, 0).change(1, 11, domain, 1, State::runnable, State::running);
+    return sample.change(1, 20, domain, 1, State::running, State::runnable)
+        .change(1, 21, 2, 0, State::runnable, State::running)
+        .file();
+}
+
 Bytes to_offline()
 {
     Sample sample{left(State::runnable)};
@@ -178,6 +197,9 @@ std::vector<Trap> traps()
         {"a loss begins when it ends", with(0, make(0x1f001, 20, {1, 1, 20, 0})), "lost", 1},
         {"a loss of two words", with(0, make(0x1f001, 20, {1, 1})), "lost", 1},
         {"a loss names who runs elsewhere", lost_elsewhere(), "lost", 1},
+        {"a loss names another than who runs", lost_another(), "R2", 0},
+        {"an idle domain that is not 32767", other_idle_domain(32000), "R1", 0},
+        {"an idle domain above 32767", other_idle_domain(32768), "R6", 0},
         {"a loss begins a pCPU", Sample{}.put(0, make(0x1f001, 20, {1, 1, 15, 0})).resume(0, 30, 1, 0).file(), "", 0},
         {"vCPU 256", Sample{}.resume(0, 10, 1, 256).file(), "limit", 139},
         {"pCPU 255", Sample{}.resume(255, 10, 1, 0).file(), "", 0},
