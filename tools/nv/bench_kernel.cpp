@@ -47,7 +47,9 @@ std::string last_line(std::string text)
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
     std::size_t const newline = text.rfind('\n');
-    return newline == std::string::npos ? text : text.substr(newline + 1);
+    text.erase(0, newline == std::string::npos ? 0 : newline + 1);
+    constexpr std::string_view own_name{"nv: "}; // It will be said again.
+    return text.starts_with(own_name) ? text.substr(own_name.size()) : text;
 }
 
 } // namespace
@@ -63,7 +65,7 @@ RunFigures KernelRunner::run(BenchCell const& cell, BenchSetup const& setup, std
                                  out.string(), "--cpu", std::to_string(host_cpu), "--timeout", "900", "--json"},
                                 log)};
     if (status != 0)
-        throw Error{status == 3 ? ExitCode::timed_out : ExitCode::failed,
+        throw Error{status < 5 ? static_cast<ExitCode>(status) : ExitCode::failed,
                     fmt::format("{}: {}", name, last_line(read_text(log)))};
     std::filesystem::path const channel_file{out / name / host_channel_file};
     std::string const text{read_text(channel_file)};

@@ -13,7 +13,7 @@ struct KernelRunner {
     std::filesystem::path kernel; // the image to boot
     std::filesystem::path out;    // for scenario files and what runs leave
 
-    // Throws what the run's end says: failed, timed_out or own_failure, with the last line that it complained with.
+    // Throws with the exit status of the run and the last line that it complained with.
     // Thread-safe for different cells.
     [[nodiscard]] RunFigures run(BenchCell const& cell, BenchSetup const& setup, std::uint64_t seed,
                                  unsigned host_cpu) const;
