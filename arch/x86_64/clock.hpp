@@ -33,6 +33,6 @@ extern constinit ClockState clock_state;
     return Instant::at_ns(
         static_cast<std::int64_t>(multiply_shift_32(counter - clock_state.start_ticks, clock_state.ns_per_tick_32)));
 }
-[[nodiscard]] inline Instant clock_now() noexcept { return clock_at(read_tsc()); }
+[[nodiscard]] Instant clock_now() noexcept;
 
 } // namespace hv::arch

@@ -36,7 +36,6 @@ struct alignas(cache_line) Percpu {
     std::uint32_t apic_id;
     HeldLocks held;                         // this pCPU
     ExpectedFault* expected_fault{nullptr}; // this pCPU: set while a self-test provokes an exception
-    std::uint64_t last_trace_stamp{0};      // this pCPU, interrupts off
     std::uint64_t stack_top{0};             // where the pCPU starts; set before it does
     OwnStacks own_stacks{};
     Descriptors descriptors;
