@@ -85,7 +85,10 @@ void print_fields(Sink& sink, EventInfo const& info, Record const& record)
         case Field::vcpu:
             break;
         case Field::packed_vcpu:
-            print_vcpu(sink, word >> 16, word & 0xffff);
+            if (info.event == Event::lost_records) // halves the other way round
+                print_vcpu(sink, word & 0xffff, word >> 16);
+            else
+                print_vcpu(sink, word >> 16, word & 0xffff);
             break;
         case Field::pcpu:
             print(sink, " pcpu {}", word);
@@ -156,9 +159,9 @@ std::optional<std::uint32_t> running_at_the_end(Ring const& ring)
 void close_after_panic(void* self) noexcept
 {
     auto& tracer = *static_cast<Tracer*>(self);
+    print_trace_tail(tracer, 16); // what led here, before what closes the trace
     salvage_trace(tracer);
     finish(Finish::panicked);
-    print_trace_tail(tracer, 16);
 }
 
 } // namespace
