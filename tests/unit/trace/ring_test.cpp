@@ -148,6 +148,33 @@ TEST(TraceRingDeathTest, MemoryThatIsNoPowerOfTwoIsCaught)
     EXPECT_DEATH(ring.attach(memory, Mode::drop), "has_single_bit");
 }
 
+// LOST names the vCPU that is current: within another's record that is not for an interruption to say.
+TEST(TraceRing, AnInterruptionLeavesItsLossesToTheNextRecord)
+{
+    TestRing test{256}; // 160 bytes beside what is kept back
+    std::uint64_t time{0};
+    auto const write = [&](std::vector<std::uint32_t> const& words, std::function<void()> const& within) {
+        return test.write_with(static_cast<std::uint32_t>(Event::tick), [&] { return ++time; }, words, within);
+    };
+    for (std::uint32_t i = 1; i <= 8; ++i)
+        EXPECT_TRUE(write({i}, [] {}));
+    std::size_t unread{0};
+    EXPECT_TRUE(write({9}, [&] {
+        EXPECT_FALSE(write({10, 10, 10, 10}, [] {})) << "there is no more room";
+        unread = decode(test.consume()).size();
+        EXPECT_TRUE(write({11}, [] {}));
+    }));
+    EXPECT_EQ(unread, 8u);
+    EXPECT_TRUE(write({12}, [] {}));
+    auto const records = decode(test.consume());
+    ASSERT_EQ(records.size(), 4u);
+    EXPECT_EQ(records[0].words[0], 9u);
+    EXPECT_EQ(records[1].words[0], 11u);
+    EXPECT_TRUE(is_lost(records[2]));
+    EXPECT_EQ(records[2].words[0], 1u);
+    EXPECT_EQ(records[3].words[0], 12u);
+}
+
 // --- modes
 
 TEST(TraceRing, ThatStopsKeepsTheBeginningAndTellsTheRestAtItsEnd)
