@@ -4,15 +4,6 @@
 
 namespace hv::sched {
 
-namespace {
-
-// How the trace writes a slice: all ones for none.
-[[nodiscard]] std::int64_t slice_word(std::optional<Duration> slice) { return slice ? slice->ns() : -1; }
-
-[[nodiscard]] constexpr std::uint32_t number_of(trace::Event event) { return static_cast<std::uint32_t>(event); }
-
-} // namespace
-
 void Parking::park(Vcpu& vcpu) noexcept { core_.pause_nosync(self_, vcpu, now_); }
 void Parking::unpark(Vcpu& vcpu) noexcept { core_.unpause(self_, vcpu, now_); }
 
@@ -318,56 +309,6 @@ Switch Core::schedule(CpuId self, Instant now)
     trace_switch(self, previous, next, decision.slice, now);
     next.set_running(true);
     return {&previous, &next};
-}
-
-// Lock held.
-void Core::trace_continue(CpuId self, Vcpu& current, std::optional<Duration> slice, Instant now)
-{
-    trace::Tracer& tracer{pool_.tracer()};
-    Duration const ran{now > current.run_state.entered ? now - current.run_state.entered : Duration{}};
-    tracer.emit(self, now, trace::Event::switch_infcont, current.domain.id.value(), current.index.value(), ran.ns(),
-                slice_word(slice));
-    tracer.emit(self, now, trace::Event::continue_running, current.packed());
-}
-
-// Lock held. No record may come between the two run-state changes, nor after them before the switch itself.
-void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Duration> slice, Instant now)
-{
-    // `now` was taken before the lock, so another pCPU may have stamped a state later than that.
-    Duration const ran{now > previous.run_state.entered ? now - previous.run_state.entered : Duration{}};
-    bool const waits{next.run_state.state == RunState::runnable && now > next.run_state.entered};
-    Duration const waited{waits ? now - next.run_state.entered : Duration{}};
-    RunState const out{previous.run_state.state};
-    RunState const in{next.run_state.state};
-    RunState const left_for{previous.has_flag(PauseFlag::blocked) ? RunState::blocked
-                            : previous.is_runnable()              ? RunState::runnable
-                                                                  : RunState::offline};
-    HV_ASSERT(out == RunState::running && in != RunState::running);
-    enter_state(previous, left_for, now);
-    enter_state(next, RunState::running, now);
-    previous.last_run_time = now;
-
-    using trace::entry;
-    using trace::Event;
-    trace::Tracer& tracer{pool_.tracer()};
-    std::uint16_t const from_domain{previous.domain.id.value()}, from{previous.index.value()};
-    std::uint16_t const to_domain{next.domain.id.value()}, to{next.index.value()};
-    std::int64_t const most{slice_word(slice)};
-    // All five at once, as it is nearly always: their room is asked for only once.
-    bool const done{tracer.wants(Event::switch_to) && tracer.wants(Event::runstate_change) &&
-                    tracer.all_quickly(self, entry(number_of(Event::switch_infprev), from_domain, from, ran.ns()),
-                                       entry(number_of(Event::switch_infnext), to_domain, to, waited.ns(), most),
-                                       entry(number_of(Event::switch_to), from_domain, from, to_domain, to),
-                                       entry(trace::runstate_event(out, left_for), previous.packed()),
-                                       entry(trace::runstate_event(in, RunState::running), next.packed()))};
-    if (!done) {
-        tracer.emit(self, now, Event::switch_infprev, from_domain, from, ran.ns());
-        tracer.emit(self, now, Event::switch_infnext, to_domain, to, waited.ns(), most);
-        tracer.emit(self, now, Event::switch_to, from_domain, from, to_domain, to);
-        tracer.runstate(self, now, out, left_for, previous.packed());
-        tracer.runstate(self, now, in, RunState::running, next.packed());
-    }
-    tracer.ring(self).set_current(to_domain, to);
 }
 
 void Core::context_saved(CpuId self, Vcpu& previous, Instant now)

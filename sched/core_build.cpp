@@ -284,28 +284,4 @@ void Core::describe(Sink& sink) const
         ops_.describe(policy_, sink);
 }
 
-// A vCPU that runs leaves on the pCPU where it runs, and after it the idle vCPUs, so that every run-state time is
-// complete.
-void Core::close_trace(CpuId self, Instant now)
-{
-    trace::Tracer& tracer{pool_.tracer()};
-    for (CpuId const cpu : pool_.members())
-        tracer.begin_close(cpu);
-    for (CpuId const cpu : pool_.members())
-        change_state(cpu, *pool_.pcpu(cpu).current, RunState::offline, now);
-    for (Domain& domain : domains_) {
-        for (Vcpu& vcpu : domain.vcpus) {
-            // What it did on a pCPU that is not traced, the trace does not know, so it cannot tell the end of it.
-            if (tracer.ring(vcpu.processor()).is_muted())
-                enter_state(vcpu, RunState::offline, now);
-            else
-                change_state(self, vcpu, RunState::offline, now);
-        }
-        tracer.emit(self, now, trace::Event::domain_remove, domain.id.value());
-        tracer.emit(self, now, trace::Event::domain_destroy, domain.id.value());
-    }
-    for (CpuId const cpu : pool_.members())
-        tracer.close(cpu, now);
-}
-
 } // namespace hv::sched

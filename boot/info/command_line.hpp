@@ -18,19 +18,19 @@ namespace hv::boot {
 inline constexpr std::uint16_t most_pcpus = 255; // xAPIC ids 0 to 254
 
 struct Options {
-    std::string_view sched;            // policy; empty: what the scenario says
-    bool selftest{false};              // run the in-kernel self-tests...
-    std::string_view selftest_pattern; // ...whose name contains this (empty: all)
-    std::uint32_t khz{0};              // rate of the TSC in kHz; 0: calibrate
-    std::uint32_t trace_kib{1024};     // trace ring of each pCPU in KiB, a power of two; 0: no trace
+    std::string_view sched;                    // policy; empty: what the scenario says
+    bool selftest{false};                      // run the in-kernel self-tests...
+    std::string_view selftest_pattern;         // ...whose name contains this (empty: all)
+    std::uint32_t khz{0};                      // rate of the TSC in kHz; 0: calibrate
+    std::uint32_t trace_kib{1024};             // trace ring of each pCPU in KiB, a power of two; 0: no trace
     std::optional<std::uint32_t> trace_mask{}; // what is traced; nothing: what the scenario says
     std::optional<TraceCpus> trace_cpus{};     // on which pCPUs; nothing: all
     TraceMode trace_mode{TraceMode::drop};     // what becomes of records for which there is no room
-    bool numa{true};                   // believe SRAT and SLIT
-    bool quiet{false};                 // log less
-    std::uint16_t maxcpus{most_pcpus}; // bring up at most so many pCPUs
-    std::uint32_t chop_ns{0};          // under an instruction counter: switch pCPUs so often; 0: when they wait
-    std::uint32_t watchdog_ms{5'000};  // a pCPU with interrupts off for that long is stuck; 0: nobody looks
+    bool numa{true};                           // believe SRAT and SLIT
+    bool quiet{false};                         // log less
+    std::uint16_t maxcpus{most_pcpus};         // bring up at most so many pCPUs
+    std::uint32_t chop_ns{0};                  // under an instruction counter: switch pCPUs so often; 0: when they wait
+    std::uint32_t watchdog_ms{5'000};          // a pCPU with interrupts off for that long is stuck; 0: nobody looks
 };
 
 struct OptionError {

@@ -56,7 +56,8 @@ std::optional<std::uint32_t> bound(std::string_view text, std::uint32_t if_absen
         return false;
     bool const is_range{dash < item.size()};
     auto const first = bound({item.data(), dash}, 0);
-    auto const last = is_range ? bound({item.data() + dash + 1, item.size() - dash - 1}, TraceCpus::capacity - 1) : first;
+    auto const last =
+        is_range ? bound({item.data() + dash + 1, item.size() - dash - 1}, TraceCpus::capacity - 1) : first;
     if (!first || !last || *first > *last)
         return false;
     cpus.set_range(*first, *last);

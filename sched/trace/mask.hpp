@@ -3,8 +3,8 @@
 // Bits 27..16 of an event's number, and of a mask, name the class, bits 15..12 the subclass. An event passes if one of
 // its class bits is in the mask and, apart from that, one of its subclass bits: so two masks or-ed together also let
 // through the one's classes with the other's subclasses, and a mask without any subclass lets nothing through. Whether
-// an event passes is asked at every event, so the answer is worked out beforehand for every class and subclass (Passing)
-// and the question is one test of one word. Pure, no state. Floor: sched.
+// an event passes is asked at every event, so the answer is worked out beforehand for every class and subclass
+// (Passing) and the question is one test of one word. Pure, no state. Floor: sched.
 #pragma once
 
 #include <bit>

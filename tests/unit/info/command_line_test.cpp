@@ -154,15 +154,17 @@ TEST(CommandLine, TraceModesAreThree)
     EXPECT_EQ(parse_options("")->trace_mode, TraceMode::drop);
     EXPECT_EQ(parse_options("trace_mode=stop")->trace_mode, TraceMode::stop);
     EXPECT_EQ(parse_options("trace_mode=flight")->trace_mode, TraceMode::flight);
-    EXPECT_EQ(message("trace_mode=fly"),
-              "command line, column 1: 'trace_mode=fly' has a value that is not allowed; allowed: drop, stop or flight");
+    EXPECT_EQ(
+        message("trace_mode=fly"),
+        "command line, column 1: 'trace_mode=fly' has a value that is not allowed; allowed: drop, stop or flight");
 }
 
 TEST(CommandLine, ErrorsNameTheOptionItsColumnAndTheRemedy)
 {
     EXPECT_EQ(message("quiet  shed=credit"),
               "command line, column 8: 'shed=credit' is not an option; allowed: sched=NAME selftest[=PATTERN] khz=N "
-              "trace=KIB trace_mask=LIST trace_cpus=LIST trace_mode=drop|stop|flight numa=on|off quiet maxcpus=N chop=NS watchdog=MS");
+              "trace=KIB trace_mask=LIST trace_cpus=LIST trace_mode=drop|stop|flight numa=on|off quiet maxcpus=N "
+              "chop=NS watchdog=MS");
     EXPECT_EQ(message("khz=5000 quiet khz=6000"),
               "command line, column 16: 'khz=6000' is given twice; allowed: 0 (calibrate) or 1000 to 100000000");
     EXPECT_EQ(message("sched"), "command line, column 1: 'sched' needs a value; allowed: the name of a policy");
@@ -190,9 +192,9 @@ TEST(CommandLine, HelpHasOneLineForEachOptionThatErrorsOffer)
     EXPECT_FALSE(sink.truncated());
     std::string const help{sink.text()};
     EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 12);
-    for (std::string_view const usage : {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "trace_mask=LIST", "trace_cpus=LIST",
-                                         "trace_mode=drop|stop|flight", "numa=on|off",
-                                         "quiet", "maxcpus=N", "chop=NS", "watchdog=MS"})
+    for (std::string_view const usage :
+         {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "trace_mask=LIST", "trace_cpus=LIST",
+          "trace_mode=drop|stop|flight", "numa=on|off", "quiet", "maxcpus=N", "chop=NS", "watchdog=MS"})
         EXPECT_NE(help.find("  " + std::string{usage} + " "), std::string::npos) << usage;
 }
 

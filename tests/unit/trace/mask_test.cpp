@@ -67,7 +67,8 @@ TEST(TraceMask, ThePreparedFormSaysTheSame)
         auto const mask = static_cast<std::uint32_t>(random() << 8 ^ random());
         for (EventInfo const& info : event_table) {
             auto const number = static_cast<std::uint32_t>(info.event);
-            ASSERT_EQ((place_of(number) & passing(mask)) != 0, passes(mask, number)) << std::hex << mask << ' ' << number;
+            ASSERT_EQ((place_of(number) & passing(mask)) != 0, passes(mask, number))
+                << std::hex << mask << ' ' << number;
             let_through += passes(mask, number) ? 1u : 0u;
         }
     }

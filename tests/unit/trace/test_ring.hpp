@@ -64,13 +64,15 @@ public:
     }
     // `interruption` runs where an interrupt would do most harm: when the bytes are reserved, but not yet written.
     template <typename Clock>
-    bool write_with(std::uint32_t number, Clock const& clock, std::vector<std::uint32_t> const& words,
-               std::function<void()> const& interruption = [] {})
+    bool write_with(
+        std::uint32_t number, Clock const& clock, std::vector<std::uint32_t> const& words,
+        std::function<void()> const& interruption = [] {})
     {
-        bool const quick = words.size() == 1   ? quickly(number, clock, words, interruption, std::make_index_sequence<1>{})
-                           : words.size() == 4 ? quickly(number, clock, words, interruption, std::make_index_sequence<4>{})
-                           : words.size() == 7 ? quickly(number, clock, words, interruption, std::make_index_sequence<7>{})
-                                               : false;
+        bool const quick =
+            words.size() == 1   ? quickly(number, clock, words, interruption, std::make_index_sequence<1>{})
+            : words.size() == 4 ? quickly(number, clock, words, interruption, std::make_index_sequence<4>{})
+            : words.size() == 7 ? quickly(number, clock, words, interruption, std::make_index_sequence<7>{})
+                                : false;
         quick_records += quick ? 1u : 0u;
         return quick || ring.write_slowly(clock, number, words);
     }
