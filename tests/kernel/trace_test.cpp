@@ -46,8 +46,12 @@ template <typename Act>
 // A ring of 64 KiB for the calling pCPU, among rings of nobody's.
 class Rig {
 public:
-    Rig() : pages_{arch::allocate_pages(arch::this_percpu().node, order)}, all_{}
+    Rig() : all_{}
     {
+        {
+            arch::IrqSave const irqs; // as whoever allocates has them
+            pages_ = arch::allocate_pages(arch::this_percpu().node, order);
+        }
         if (!pages_)
             return;
         ring_.attach({arch::direct_map<std::byte>(*pages_), arch::page_size << order}, Mode::drop);
@@ -55,8 +59,10 @@ public:
     }
     ~Rig()
     {
-        if (pages_)
-            arch::release_pages(*pages_, order);
+        if (!pages_)
+            return;
+        arch::IrqSave const irqs;
+        arch::release_pages(*pages_, order);
     }
     Rig(Rig const&) = delete;
     Rig& operator=(Rig const&) = delete;
