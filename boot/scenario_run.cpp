@@ -90,6 +90,15 @@ void warn_of_spills(Run const& run)
     }
 }
 
+// The scheduler's own counters, to hold the trace to.
+void tell_run_states(sched::Vcpu const& vcpu)
+{
+    auto const ns = [&](sched::RunState state) { return vcpu.run_state.spent[static_cast<unsigned>(state)].ns(); };
+    arch::tell_host("runstate d{}v{} running={} runnable={} blocked={} offline={}", vcpu.domain.id, vcpu.index,
+                    ns(sched::RunState::running), ns(sched::RunState::runnable), ns(sched::RunState::blocked),
+                    ns(sched::RunState::offline));
+}
+
 void report_vms(VmMachine& vms, Run const& run)
 {
     arch::say("{:<10} {:>5} {:>10} {:>10} {:>10} {:>8}", "VM", "vCPU", "run ms", "wait ms", "sleep ms", "phases");
@@ -103,6 +112,7 @@ void report_vms(VmMachine& vms, Run const& run)
             arch::say("{:<10} {:>5} {:10} {:10} {:10} {:8}", name, vcpu.index, ms(sched::RunState::running),
                       ms(sched::RunState::runnable), ms(sched::RunState::blocked) + ms(sched::RunState::offline),
                       vms.system->guests().of(vcpu).phases);
+            tell_run_states(vcpu);
         }
     }
 }

@@ -90,35 +90,55 @@ def same_times(fail, name, text, found):
     return checked
 
 
+def all_times(found):
+    """By (domain, vCPU): ns in each state from its first change on, and how often it entered each."""
+    seen = {}
+    for stamp, _, _, event, words in found:
+        if event & ~0x330 != 0x21001:
+            continue
+        vcpu = seen.setdefault((words[0] >> 16, words[0] & 0xFFFF), {"state": OFFLINE, "since": stamp, "ns": [0] * 4, "count": [0] * 4})
+        vcpu["ns"][vcpu["state"]] += stamp - vcpu["since"]
+        vcpu.update(state=event >> 4 & 3, since=stamp)
+        vcpu["count"][vcpu["state"]] += 1
+    return seen
+
+
 def same_counters(fail, folder, found):
-    """What metrics.json and, of a booted run, the kernel's own counters say (on its console, in ms rounded down)."""
-    ours = times(found)
+    """What metrics.json and, of a booted run, the scheduler's own counters say (in ns, on the host's channel)."""
+    ours = all_times(found)
     figures = json.loads((folder / "metrics.json").read_text())
-    console = (folder / "console.txt").read_text() if (folder / "console.txt").exists() else ""
-    counted = {(m[1], int(m[2])): int(m[3]) for m in re.finditer(r"(\w+) +(\d+) +(\d+) +\d+ +\d+ +\d+\s*$", console, re.M)}
-    if console and not counted:
-        fail(f"{folder.name}: the kernel's counters are not on its console")
+    channel = (folder / "debugcon.txt").read_text() if (folder / "debugcon.txt").exists() else None
+    counted = {(int(m[1]), int(m[2])): [int(m[3]), int(m[4]), int(m[5])] for m in
+               re.finditer(r"^runstate d(\d+)v(\d+) running=(\d+) runnable=(\d+) blocked=(\d+) offline=\d+$", channel or "", re.M)}
     checked = 0
     for domain in figures["domains"]:
         for index, row in enumerate(domain["vcpus"]):
-            truth = ours[domain["id"], index]["ns"][RUNNING]
+            vcpu = ours[domain["id"], index]
+            name = f"{folder.name}: d{domain['id']}v{index}"
             # The window ends with the scenario, the trace a little later, when all pCPUs have stopped.
             measured = row["cpu_pct"] / 100 * figures["sim_seconds"] * 1e9
-            if abs(truth - measured) > 1e-6 * figures["sim_seconds"] * 1e9 + 50_000:
-                fail(f"{folder.name}: d{domain['id']}v{index} ran {truth} ns, metrics.json says {measured:.0f}")
-            kernel = counted.get((domain["name"], index))
-            # Its clock is read before the record's stamp: some hundred instructions a change.
-            slack = 1.0 + ours[domain["id"], index]["count"][RUNNING] * 0.002
-            if console and (kernel is None or not -slack < truth / 1e6 - kernel < 1 + slack):
-                fail(f"{folder.name}: d{domain['id']}v{index} ran {truth} ns, the kernel's counter says {kernel} ms")
+            if abs(vcpu["ns"][RUNNING] - measured) > 1e-6 * figures["sim_seconds"] * 1e9 + 50_000:
+                fail(f"{name} ran {vcpu['ns'][RUNNING]} ns, metrics.json says {measured:.0f}")
             checked += 1
+            if channel is None:
+                continue
+            # A decision's clock is read when it begins, its records' stamps when they are written: up to a thousand
+            # instructions later. The last change, which closes the trace, waits for all pCPUs to have stopped.
+            for state in (RUNNING, RUNNABLE, BLOCKED):
+                kernel = counted.get((domain["id"], index), [None] * 3)[state]
+                slack = 1000 * vcpu["count"][state] + 5000
+                if kernel is None or abs(vcpu["ns"][state] - kernel) > slack:
+                    fail(f"{name} {STATES[state]}: {vcpu['ns'][state]} ns in {vcpu['count'][state]} periods, the kernel's counter says {kernel}")
+                checked += 1
     return checked
 
 
-def make(tests, fail, home, name, out, *settings):
-    """A run of a scenario in the booted kernel or the simulator; its folder."""
+def make(tests, fail, home, name, out, *settings, options=()):
+    """A run of a scenario in the booted kernel or the simulator; its folder. `options` are the kernel's."""
     file = pathlib.Path(__file__).resolve().parent.parent / "scenarios" / f"{name}.json"
     settings = [word for s in settings for word in ("--set", s)]
+    if options:
+        settings += ["--append", " ".join(options)]
     if home == "kernel":
         result = tests.nv("--kernel", tests.build / "numavisor.elf", *settings, file, out=out)
     else:
@@ -172,7 +192,27 @@ def lossy(tests, fail, home, name):
         check = tests.run(tests.build / "nv", "trace", "check", trace)
         if check.returncode != 0:
             fail(f"{home}, {name}: {check.stdout.decode()[:300]}")
-        return 4
+    return 4 + (flight(tests, fail, name) if home == "kernel" else 0)
+
+
+def flight(tests, fail, name):
+    """A flight recorder's rings of 4 KiB keep the end: the rules hold, xenalyze is content, all pCPUs begin together."""
+    with tempfile.TemporaryDirectory() as out:
+        folder = make(tests, fail, "kernel", name, out, "trace.ring_kib=4", options=["trace_mode=flight"])
+        trace = folder / "trace.xentrace"
+        found = records(trace)
+        if json.loads((folder / "metrics.json").read_text())["lost_records"] < 100 or len(found) < 100:
+            fail(f"flight, {name}: {len(found)} records, and the rings were not full")
+        first = {}
+        for stamp, _, pcpu, event, words in found:
+            first.setdefault(pcpu, (stamp, event))
+        if len({stamp for stamp, _ in first.values()}) != 1 or any(event != 0x21101 for _, event in first.values()):
+            fail(f"flight, {name}: the pCPUs begin with {first}")
+        right = same_times(fail, f"flight, {name}", xenalyze(tests, fail, trace, "--summary", "--report-pcpu"), found)
+        check = tests.run(tests.build / "nv", "trace", "check", trace)
+        if check.returncode != 0:
+            fail(f"flight, {name}: {check.stdout.decode()[:300]}")
+        return right + 3
 
 
 def cost(tests, fail):

@@ -3,6 +3,7 @@
 #include "boot/scenario/layout.hpp"
 #include "sched/trace/directory.hpp"
 #include "tools/nv/errors.hpp"
+#include "tools/nv/xentrace_flight.hpp"
 
 #include <fmt/format.h>
 
@@ -154,6 +155,8 @@ Drained drain(GuestMemory const& memory, std::uint64_t directory)
         append_ring_bytes(memory, rings[pcpu], control->tail, control->head, stream.bytes);
         result.lost += control->lost_total + control->overwritten;
     }
+    if (memory.at<Directory>(directory).mode == Mode::flight)
+        start_together(result.streams);
     return result;
 }
 

@@ -63,7 +63,33 @@ std::uint64_t told_from(std::vector<Record> const& records, std::uint64_t from)
     return stamp;
 }
 
-// The stream from after `start` on, with a record in front that says what runs.
+void append_change(std::vector<std::byte>& bytes, std::uint64_t stamp, std::uint32_t vcpu, RunState from, RunState to)
+{
+    Record record;
+    record.event = sched::trace::runstate_event(from, to);
+    record.stamp = stamp;
+    record.has_stamp = true;
+    record.word_count = 1;
+    record.word_store[0] = vcpu;
+    std::vector<std::byte> const more = encode(record);
+    bytes.insert(bytes.end(), more.begin(), more.end());
+}
+
+// The idle vCPU comes and, if another runs, makes way for it at once. A continuation of the other would do, too, but
+// xenalyze has a line to say about each.
+std::vector<std::byte> begin_with(std::uint32_t pcpu, std::uint32_t current, std::uint64_t stamp)
+{
+    std::uint32_t const idle = sched::trace::pack_vcpu(idle_domain, static_cast<std::uint16_t>(pcpu));
+    std::vector<std::byte> bytes;
+    append_change(bytes, stamp, idle, RunState::runnable, RunState::running);
+    if (current == idle)
+        return bytes;
+    append_change(bytes, stamp, idle, RunState::running, RunState::runnable);
+    append_change(bytes, stamp, current, RunState::runnable, RunState::running);
+    return bytes;
+}
+
+// The stream from after `start` on, behind records that say what runs.
 void begin_at(Stream& stream, std::vector<Record> const& records, std::uint64_t start)
 {
     std::optional<std::uint32_t> current;
@@ -76,17 +102,8 @@ void begin_at(Stream& stream, std::vector<Record> const& records, std::uint64_t 
             is_told = true;
         }
     std::vector<std::byte> bytes;
-    if (current) {
-        bool const idles = *current >> 16 == idle_domain;
-        Record record;
-        record.event = idles ? sched::trace::runstate_event(RunState::runnable, RunState::running)
-                             : static_cast<std::uint32_t>(Event::continue_running);
-        record.stamp = start;
-        record.has_stamp = true;
-        record.word_count = 1;
-        record.word_store[0] = *current;
-        bytes = encode(record);
-    }
+    if (current)
+        bytes = begin_with(stream.pcpu, *current, start);
     std::size_t const kept = first == records.end() ? stream.bytes.size() : static_cast<std::size_t>(first->offset);
     bytes.insert(bytes.end(), stream.bytes.begin() + static_cast<std::ptrdiff_t>(kept), stream.bytes.end());
     stream.bytes = std::move(bytes);

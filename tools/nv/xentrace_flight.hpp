@@ -9,7 +9,7 @@
 namespace hv::nv {
 
 // Cuts the streams so that all begin at one time: the earliest at which each pCPU's records tell what it runs, and at
-// which none is in the midst of a switch. There each pCPU gets a record that says what it runs (rule R1). Streams that
+// which none is in the midst of a switch. There each pCPU gets records that say what it runs (rule R1). Streams that
 // are not whole records are left to write_xentrace, which refuses them.
 void start_together(std::vector<Stream>& streams);
 

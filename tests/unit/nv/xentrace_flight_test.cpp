@@ -83,8 +83,10 @@ TEST(FlightRecorder, BeginsAllPcpusAtTheLastFirstStampWithWhatRuns)
     sample.change(1, 250, 3, 0, State::running, State::runnable);
     sample.change(1, 251, idle, 1, State::runnable, State::running);
     EXPECT_EQ(told(streams_of(sample.file())),
-              (std::vector<std::string>{"0: 200 0x21002 0x20000", "0: 300 0x21021 0x20000", "0: 301 0x21101 0x7fff0000",
-                                        "1: 200 0x21002 0x30000", "1: 250 0x21011 0x30000",
+              (std::vector<std::string>{"0: 200 0x21101 0x7fff0000", "0: 200 0x21011 0x7fff0000",
+                                        "0: 200 0x21101 0x20000", "0: 300 0x21021 0x20000", "0: 301 0x21101 0x7fff0000",
+                                        "1: 200 0x21101 0x7fff0001", "1: 200 0x21011 0x7fff0001",
+                                        "1: 200 0x21101 0x30000", "1: 250 0x21011 0x30000",
                                         "1: 251 0x21101 0x7fff0001"}));
 }
 
@@ -97,7 +99,8 @@ TEST(FlightRecorder, DoesNotBeginInTheMidstOfASwitch)
     sample.resume(1, 101, 2, 0).resume(1, 200, 2, 0);
     EXPECT_EQ(told(streams_of(sample.file())),
               (std::vector<std::string>{"0: 102 0x21101 0x7fff0000", "0: 300 0x21011 0x7fff0000",
-                                        "1: 102 0x21002 0x20000", "1: 200 0x21002 0x20000"}));
+                                        "1: 102 0x21101 0x7fff0001", "1: 102 0x21011 0x7fff0001",
+                                        "1: 102 0x21101 0x20000", "1: 200 0x21002 0x20000"}));
 }
 
 TEST(FlightRecorder, BeginsWithAnArrivalWhoseDepartureIsForgotten)
@@ -107,7 +110,9 @@ TEST(FlightRecorder, BeginsWithAnArrivalWhoseDepartureIsForgotten)
     sample.change(0, 170, 1, 0, State::running, State::offline);
     sample.resume(1, 101, 2, 0).resume(1, 160, 2, 0);
     EXPECT_EQ(told(streams_of(sample.file())),
-              (std::vector<std::string>{"0: 150 0x21002 0x10000", "0: 170 0x21031 0x10000", "1: 150 0x21002 0x20000",
+              (std::vector<std::string>{"0: 150 0x21101 0x7fff0000", "0: 150 0x21011 0x7fff0000",
+                                        "0: 150 0x21101 0x10000", "0: 170 0x21031 0x10000", "1: 150 0x21101 0x7fff0001", "1: 150 0x21011 0x7fff0001",
+                                        "1: 150 0x21101 0x20000",
                                         "1: 160 0x21002 0x20000"}));
 }
 
@@ -149,7 +154,7 @@ TEST(FlightRecorder, AnyEndOfARunMakesATraceThatKeepsTheRules)
         write_bytes(folder / "t", file);
         ProcessResult const result =
             run_process({.words = {"sh", "-c", "xenalyze --cpu-hz 1G --summary t 2>err >out; echo $?; grep -c 'Strange\\|"
-                                               "FATAL\\|skew\\|WARNING' err"},
+                                               "FATAL\\|skew\\|WARNING\\|first_tsc' err"},
                          .folder = folder},
                         [](auto) {});
         EXPECT_EQ(result.output, "0\n0\n") << seed << ": " << read_text(folder / "err");
