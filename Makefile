@@ -171,7 +171,7 @@ help:
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
-#: make bench    the reference table: 27 cells and a control, simulated; build/bench.html (docs/reference-table.md)
+#: make bench    the reference table: 27 cells and a control, simulated; build/bench.html, build/bench.svg (docs/reference-table.md)
 #: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
 #: make bench-mm  instructions per page allocated, beside a plain buddy's (docs/memory.md)
 #: make clean    remove build/
@@ -222,7 +222,7 @@ check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(sh
 	@scripts/check-symbols $(call objects,kernel-debug,$(shared_src))
 
 bench: $(O)/nv
-	@$(O)/nv bench --html $(O)/bench.html
+	@$(O)/nv bench --html $(O)/bench.html --svg $(O)/bench.svg
 
 bench-micro: $(O)/bench-micro
 	@scripts/bench-micro $<

@@ -332,6 +332,8 @@ ExitCode run_bench(BenchOptions const& options)
     BenchReport const report{run_table(options, setup, seeds)};
     if (options.html)
         write_text(*options.html, bench_html(report));
+    if (options.svg)
+        write_text(*options.svg, bench_svg(report));
     fmt::print("{}", options.json ? bench_json(report) : bench_text(report));
     return verdict_of(report);
 }

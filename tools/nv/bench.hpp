@@ -1,8 +1,8 @@
 // `nv bench`: the reference table. Runs every cell with several seeds, in the simulator or booted under QEMU, several
 // at a time, and reports figures, differences, what was published, the decomposition, and whether the bars are met.
 //
-// stdout gets the report (text or JSON), stderr progress on a terminal; --html writes one self-contained page. Host
-// only. Floor: tools.
+// stdout gets the report (text or JSON), stderr progress on a terminal; --html writes one self-contained page, --svg
+// its plots alone. Host only. Floor: tools.
 #pragma once
 
 #include "tools/nv/bench_report.hpp"
@@ -34,6 +34,7 @@ struct BenchOptions {
     unsigned jobs{0};                  // at a time; 0: one a host CPU
     bool json{false};
     std::optional<std::filesystem::path> html;
+    std::optional<std::filesystem::path> svg;
     std::optional<std::filesystem::path> kernel; // boot this, and compare with the simulator
     std::optional<std::filesystem::path> write;  // only write the scenario files there
     std::filesystem::path out;                   // where booted runs leave what they left

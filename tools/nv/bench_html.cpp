@@ -1,4 +1,5 @@
-// The reference table as one page that needs nothing else: a plot a row, then the tables of the text.
+// The reference table as one page that needs nothing else (a plot a row, then the tables of the text), and the plots as
+// one picture.
 #include "tools/nv/bench_report.hpp"
 
 #include <fmt/format.h>
@@ -114,13 +115,29 @@ private:
     std::string svg_;
 };
 
+std::string caption(BenchRow row)
+{
+    return fmt::format("{}{}", escaped(title_of(row)), lower_is_better(row) ? " (lower is better)" : "");
+}
+
+std::vector<BenchRow> rows_of(BenchReport const& report)
+{
+    std::vector<BenchRow> rows;
+    for (BenchRow const row : bench_rows)
+        if (std::ranges::any_of(report.cells, [&](CellResult const& cell) { return cell.cell.row == row; }))
+            rows.push_back(row);
+    return rows;
+}
+
+constexpr std::string_view marks = "&#9671; published (2013). Bars and marks: percent of no affinity at the same load.";
+
 std::string legend(BenchReport const& report)
 {
     std::string text{"<p>"};
     for (std::size_t i = 0; i < report.columns.size(); ++i)
         text += fmt::format("<span class=\"key\" style=\"background:{}\"></span>{} ", colours[i % colours.size()],
                             escaped(report.columns[i].label));
-    return text + "&#9671; published (2013). Bars and marks: percent of no affinity at the same load.</p>\n";
+    return text + std::string{marks} + "</p>\n";
 }
 
 } // namespace
@@ -138,13 +155,37 @@ pre { overflow-x: auto; font-size: 12px; } .key { display: inline-block; width: 
     page += fmt::format("<p>Memory cost model <b>{}</b>, in the {}, {} seeds of {} s a cell.</p>\n",
                         escaped(report.model), escaped(report.home), report.seeds, report.seconds);
     page += legend(report) + "<div class=\"plots\">\n";
-    for (BenchRow const row : bench_rows) {
-        if (std::ranges::none_of(report.cells, [&](CellResult const& cell) { return cell.cell.row == row; }))
-            continue;
-        page += fmt::format("<figure><figcaption>{}{}</figcaption>\n{}</figure>\n", escaped(title_of(row)),
-                            lower_is_better(row) ? " (lower is better)" : "", Plot{report, row}.run());
-    }
+    for (BenchRow const row : rows_of(report))
+        page +=
+            fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n", caption(row), Plot{report, row}.run());
     return page + "</div>\n<pre>" + escaped(bench_text(report)) + "</pre>\n</body></html>\n";
+}
+
+std::string bench_svg(BenchReport const& report)
+{
+    constexpr double gap = 24, header = 40;
+    std::vector<BenchRow> const rows = rows_of(report);
+    double const all = static_cast<double>((rows.size() + 1) / 2) * (height + gap) + header;
+    std::string picture =
+        fmt::format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\">\n"
+                    "<style>text {{ font: 11px sans-serif; fill: #444; }} .title {{ font-size: 13px; }}</style>\n"
+                    "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n",
+                    2 * width + gap, all);
+    double x = left;
+    for (std::size_t i = 0; i < report.columns.size(); ++i, x += 110)
+        picture += fmt::format("<rect x=\"{0}\" y=\"10\" width=\"12\" height=\"12\" fill=\"{1}\"/>"
+                               "<text x=\"{2}\" y=\"20\">{3}</text>\n",
+                               x, colours[i % colours.size()], x + 17, escaped(report.columns[i].label));
+    picture += fmt::format("<text x=\"{}\" y=\"20\">{}</text>\n", x, marks);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+        double const at_x = i % 2 == 0 ? 0 : width + gap;
+        double const at_y = header + static_cast<double>(i / 2) * (height + gap);
+        picture += fmt::format("<text class=\"title\" x=\"{}\" y=\"{}\">{}</text>\n"
+                               "<svg x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\">{}</svg>\n",
+                               at_x + left, at_y + 8, caption(rows[i]), at_x, at_y + 10, width, height,
+                               Plot{report, rows[i]}.run());
+    }
+    return picture + "</svg>\n";
 }
 
 } // namespace hv::nv

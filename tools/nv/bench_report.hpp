@@ -63,5 +63,6 @@ struct BenchReport {
 [[nodiscard]] std::string bench_text(BenchReport const& report);
 [[nodiscard]] std::string bench_json(BenchReport const& report);
 [[nodiscard]] std::string bench_html(BenchReport const& report);
+[[nodiscard]] std::string bench_svg(BenchReport const& report);
 
 } // namespace hv::nv

@@ -126,7 +126,7 @@ ExitCode do_sim(SimArguments& arguments)
 
 struct BenchArguments {
     BenchOptions options;
-    std::string html, kernel, write, out, sweep;
+    std::string html, svg, kernel, write, out, sweep;
 };
 
 void add_bench(CLI::App& app, BenchArguments& arguments)
@@ -153,6 +153,7 @@ void add_bench(CLI::App& app, BenchArguments& arguments)
     command.add_option("--kernel", arguments.kernel, "Boot this kernel under QEMU, and compare with the simulator");
     command.add_option("--out", arguments.out, "Where booted runs leave what they left")->capture_default_str();
     command.add_option("--html", arguments.html, "Also one self-contained page with plots");
+    command.add_option("--svg", arguments.svg, "Also the plots as one picture");
     command.add_flag("--json", options.json, "The report as JSON");
     command.add_option("--write", arguments.write, "Only write the cells' scenario files into this folder");
     command.footer(
@@ -168,6 +169,7 @@ ExitCode do_bench(BenchArguments& arguments)
         return text.empty() ? std::nullopt : std::optional<std::filesystem::path>{text};
     };
     options.html = path(arguments.html);
+    options.svg = path(arguments.svg);
     options.kernel = path(arguments.kernel);
     options.write = path(arguments.write);
     options.out = arguments.out;
