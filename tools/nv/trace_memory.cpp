@@ -155,7 +155,8 @@ Drained drain(GuestMemory const& memory, std::uint64_t directory)
         append_ring_bytes(memory, rings[pcpu], control->tail, control->head, stream.bytes);
         result.lost += control->lost_total + control->overwritten;
     }
-    if (memory.at<Directory>(directory).mode == Mode::flight)
+    // Only a flight recorder overwrites; before it does, it has everything.
+    if (std::ranges::any_of(rings, [](GuestRing const& r) { return r.control != nullptr && r.control->overwritten; }))
         start_together(result.streams);
     return result;
 }
