@@ -3,12 +3,13 @@
 //
 //   rank  lock                            ordinal   rule
 //   5     what domains are set to (core)  0         taken by whoever steers, never to schedule
-//   10    a policy's own (credit: the     0         taken before any run-queue lock, never while holding one
-//         private lock)
-//   20    run queue, one a pCPU           pCPU      two of them in ascending order; a thief takes a peer's by try_lock
-//   only 30    kernel stacks                   0         below the scheduler, as all that follow: sched/ never holds
-//   one 39    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer 40
-//   pages of a node                 node 50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
+//   10    a policy's own                  0         taken before any run-queue lock, never while holding one
+//   20    run queue, one a pCPU           pCPU      two of them ascending; a thief takes a peer's by try_lock only
+//   25    pace of the guests              0         taken without a run-queue lock; timers are armed under it
+//   30    kernel stacks                   0         below the scheduler, as all that follow: sched/ never holds one
+//   39    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer
+//   40    pages of a node                 node
+//   50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
 //   1000  console and host channel        0, 1      leaf
 //
 // Floor: sched. mm/ and arch/ state their own ranks and may not look here; the numbers are agreed on.
@@ -22,5 +23,6 @@ namespace hv::sched {
 [[nodiscard]] constexpr LockKey steering_lock_key() { return {.rank = 5, .ordinal = 0}; }
 [[nodiscard]] constexpr LockKey policy_lock_key() { return {.rank = 10, .ordinal = 0}; }
 [[nodiscard]] constexpr LockKey run_queue_lock_key(CpuId cpu) { return {.rank = 20, .ordinal = cpu.value()}; }
+[[nodiscard]] constexpr LockKey pace_lock_key() { return {.rank = 25, .ordinal = 0}; }
 
 } // namespace hv::sched

@@ -1,6 +1,7 @@
 #include "sched/guest/pacer.hpp"
 
 #include "sched/guest/workload.hpp"
+#include "sched/locking.hpp"
 #include "sched/pool.hpp"
 
 #include <algorithm>
@@ -9,8 +10,6 @@
 namespace hv::sched::guest {
 
 namespace {
-
-constexpr LockKey pacer_lock_key{.rank = 25, .ordinal = 0};
 
 // Time for `work`, rounded up, so that at its end all of the work is done. Phases are shorter than 2^40 ns.
 [[nodiscard]] Duration time_for(Duration work, Pace pace)
@@ -45,7 +44,7 @@ Pacer* Pacer::create(arch::Env& env, ModelParams const& params)
 }
 
 Pacer::Pacer(arch::Env& env, ModelParams const& params, std::span<std::uint64_t> storage, std::span<Pcpu> pcpus)
-    : env_{env}, lock_{pacer_lock_key}, model_{env.topology(), params, storage}, pcpus_{pcpus}
+    : env_{env}, lock_{pace_lock_key()}, model_{env.topology(), params, storage}, pcpus_{pcpus}
 {
 }
 
