@@ -20,8 +20,8 @@ constexpr std::uint64_t vm_pages = vm_mib * MiB / page_size;
 constexpr std::uint64_t blocks_left = 8;
 constexpr std::uint64_t pages_left = blocks_left * order_2m.pages();
 
-// Nodes 0 and 1, far from each other, and a node without pCPUs, 2, that is near to both and that no rule chooses. The VM
-// is placed, then a thief fills its home but for a few blocks of 2 MiB.
+// Nodes 0 and 1, far from each other, and a node without pCPUs, 2, that is near to both and that no rule chooses. The
+// VM is placed, then a thief fills its home but for a few blocks of 2 MiB.
 class PlacementRace : public ::testing::TestWithParam<Rule> {
 protected:
     void SetUp() override
