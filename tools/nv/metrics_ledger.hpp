@@ -114,8 +114,8 @@ public:
     [[nodiscard]] std::vector<Vcpu> const& vcpus() const { return vcpus_; }
     [[nodiscard]] std::vector<PcpuUse> const& pcpus() const { return use_; } // as far as somebody was seen to run
     [[nodiscard]] Gaps const& gaps() const { return gaps_; }
-    [[nodiscard]] std::int64_t idle() const { return idle_time_; }         // of a whole source, sum over pCPUs
-    [[nodiscard]] std::int64_t violation() const { return violation_; }    // time in which work conservation was broken
+    [[nodiscard]] std::int64_t idle() const { return idle_time_; }      // of a whole source, sum over pCPUs
+    [[nodiscard]] std::int64_t violation() const { return violation_; } // time in which work conservation was broken
     [[nodiscard]] std::int64_t lost_capacity() const { return lost_time_; } // pCPU time that could have been used so
     [[nodiscard]] std::uint64_t contradictions() const { return contradictions_; }
 

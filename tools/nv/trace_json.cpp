@@ -216,7 +216,8 @@ private:
             limits.push_back(fmt::format("{}", us));
         return object({member("histogram_limits_us", fmt::format("[{}]", fmt::join(limits, ", "))),
                        member("vcpus", object(vcpus)), member("domains", object(domains)),
-                       member("pcpus", object(pcpus)), member("wc_worst", fmt::format("[{}]", fmt::join(worst, ",\n")))});
+                       member("pcpus", object(pcpus)),
+                       member("wc_worst", fmt::format("[{}]", fmt::join(worst, ",\n")))});
     }
 
     TraceFigures const& figures_;

@@ -1,7 +1,7 @@
 // The figures of a trace without a scenario: who ran, waited and blocked, where and how long. The Ledger
 // (metrics_ledger.hpp) keeps the sums, by the rules for strangers: vCPUs turn up as they are seen, states follow from
-// what was seen, records may be lost. docs/traces.md, "Figures", has the definitions and says what differs from those of
-// a run.
+// what was seen, records may be lost. docs/traces.md, "Figures", has the definitions and says what differs from a
+// run's.
 //
 // Times are ticks of the trace's clock. Memory: that of the vCPUs seen, and the Ledger's for waits.
 // One Summariser, one thread. Host only. Floor: tools.

@@ -57,8 +57,7 @@ std::uint64_t told_from(std::vector<Record> const& records, std::uint64_t from)
             break; // It ran there at `from`.
         is_told = true;
         in_switch = is_midst_of_switch(record);
-        if (!in_switch)
-            stamp = std::max(from, record.stamp);
+        stamp = std::max(from, record.stamp);
     }
     return stamp;
 }

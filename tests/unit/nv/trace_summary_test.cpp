@@ -178,12 +178,14 @@ TEST(TraceSummary, DatesARecordWithoutStampByThePreviousOneOfItsPcpu)
     sample.resume(1, 900, 2, 0).resume(1, 3000, 2, 0);
     TraceFigures const found = figures(sample.file());
     EXPECT_EQ(found.vcpus[0].in_state[2], 2000u);
+    EXPECT_EQ(found.backward, 0u);
 }
 
 TEST(TraceSummary, MeasuresInTicksOfTheClockThatItIsTold)
 {
     TraceFacts facts{two_nodes()};
     facts.clock_hz = 2'000'000'000;
+    EXPECT_EQ(figures(two_runs().file(), facts).wait_limits()[3], 16'000u); // 8 us
     Json const json = parse_json(trace_json(figures(two_runs().file(), facts), 1), "t");
     EXPECT_NEAR(json.find("guest_wakeup_latency_us")->find("p50")->real, 0.25, 0.051);
     Json const* const vcpu = json.find("detail")->find("vcpus")->find("d1v0");
@@ -191,7 +193,7 @@ TEST(TraceSummary, MeasuresInTicksOfTheClockThatItIsTold)
     EXPECT_EQ(vcpu->find("home")->real, 0.56818);   // 2500 of them
     EXPECT_EQ(vcpu->find("wakeup_latency_us")->find("histogram")->items.size(), 1u);
     EXPECT_EQ(json.find("detail")->find("pcpus")->find("1")->find("idle_us")->real, 2.05); // 4099 ticks
-    EXPECT_EQ(json.find("guest_run_us")->magnitude, 4u); // 4400 + 2899 ticks
+    EXPECT_EQ(json.find("guest_run_us")->magnitude, 4u);                                   // 4400 + 2899 ticks
 }
 
 TEST(TraceSummary, RefusesFactsThatDoNotCoverThePcpus)
@@ -212,6 +214,41 @@ TEST(TraceSummary, NamesTheIdlePcpuOfEachWorstGap)
     EXPECT_EQ(worst.vcpu, 0u);
     EXPECT_EQ(worst.pcpu, 1u);
     EXPECT_EQ(found.worst_gaps[1].length, 500u);
+}
+
+// d1v0 waits from 2000 to 9000. pCPU 2, which it may use, idles from 3000 to 5000 and from 6000 to 6500; pCPU 1, which
+// it may not, all the time.
+TEST(TraceSummary, AGapLastsWhileAPermittedPcpuIdles)
+{
+    Sample sample;
+    sample.change(0, 1000, 2, 0, State::runnable, State::running);
+    sample.change(1, 1000, idle, 1, State::runnable, State::running);
+    sample.change(0, 2000, 1, 0, State::blocked, State::runnable);
+    sample.change(2, 3000, idle, 2, State::runnable, State::running);
+    sample.change(2, 5000, idle, 2, State::running, State::runnable);
+    sample.change(2, 5000, 3, 0, State::runnable, State::running);
+    sample.change(2, 6000, 3, 0, State::running, State::blocked);
+    sample.change(2, 6000, idle, 2, State::runnable, State::running);
+    sample.change(2, 6500, idle, 2, State::running, State::runnable);
+    sample.change(2, 6500, 3, 0, State::runnable, State::running);
+    sample.change(0, 9000, 2, 0, State::running, State::blocked);
+    sample.change(0, 9000, 1, 0, State::runnable, State::running);
+    TraceFacts facts;
+    facts.domains[1].hard = {{0, 2}};
+    TraceFigures const found = figures(sample.file(), facts);
+    ASSERT_EQ(found.worst_gaps.size(), 2u);
+    EXPECT_EQ(found.worst_gaps[0].begin, 2000u);
+    EXPECT_EQ(found.worst_gaps[0].length, 2000u);
+    EXPECT_EQ(found.worst_gaps[0].pcpu, 2u);
+    EXPECT_EQ(found.worst_gaps[1].length, 500u);
+}
+
+TEST(TraceSummary, CountsWhatIsStampedTooEarly)
+{
+    Sample sample;
+    sample.resume(0, 1000, 1, 0).resume(0, 900, 1, 0).resume(0, 2000, 1, 0);
+    EXPECT_EQ(figures(sample.file()).backward, 1u);
+    EXPECT_EQ(figures(two_runs().file()).backward, 0u);
 }
 
 TEST(TraceSummary, KeepsTheTenLongestGapsInOrder)
@@ -265,6 +302,7 @@ TEST(TraceSummary, SumsTheVcpusOfADomain)
     EXPECT_EQ(domains[0].count, 2u);
     EXPECT_EQ(domains[0].in_state, (std::array<std::uint64_t, 4>{2500 + 1900 + 1300, 500 + 1000 + 100, 0, 0}));
     EXPECT_EQ(domains[0].home, 2500u + 1300u);
+    EXPECT_EQ(domains[0].placed, 2500u + 1900u + 1300u);
     EXPECT_EQ(domains[0].wakes.count(), 2u);
     EXPECT_FALSE(domains[1].home.has_value());
 }

@@ -67,8 +67,8 @@ std::vector<std::string> told(std::vector<Stream> streams)
     std::vector<std::string> lines;
     for (Stream const& stream : streams)
         for (Record const& record : records_of(stream))
-            lines.push_back(fmt::format("{}: {} {:#x} {:#x}", record.pcpu, record.stamp, record.event,
-                                        record.word_store[0]));
+            lines.push_back(
+                fmt::format("{}: {} {:#x} {:#x}", record.pcpu, record.stamp, record.event, record.word_store[0]));
     return lines;
 }
 
@@ -82,12 +82,12 @@ TEST(FlightRecorder, BeginsAllPcpusAtTheLastFirstStampWithWhatRuns)
     sample.put(1, sample::make(0x22006, 200, {0})); // what ran here before 250 shows when it leaves
     sample.change(1, 250, 3, 0, State::running, State::runnable);
     sample.change(1, 251, idle, 1, State::runnable, State::running);
-    EXPECT_EQ(told(streams_of(sample.file())),
-              (std::vector<std::string>{"0: 200 0x21101 0x7fff0000", "0: 200 0x21011 0x7fff0000",
-                                        "0: 200 0x21101 0x20000", "0: 300 0x21021 0x20000", "0: 301 0x21101 0x7fff0000",
-                                        "1: 200 0x21101 0x7fff0001", "1: 200 0x21011 0x7fff0001",
-                                        "1: 200 0x21101 0x30000", "1: 250 0x21011 0x30000",
-                                        "1: 251 0x21101 0x7fff0001"}));
+    EXPECT_EQ(
+        told(streams_of(sample.file())),
+        (std::vector<std::string>{"0: 200 0x21101 0x7fff0000", "0: 200 0x21011 0x7fff0000", "0: 200 0x21101 0x20000",
+                                  "0: 300 0x21021 0x20000", "0: 301 0x21101 0x7fff0000", "1: 200 0x21101 0x7fff0001",
+                                  "1: 200 0x21011 0x7fff0001", "1: 200 0x21101 0x30000", "1: 250 0x21011 0x30000",
+                                  "1: 251 0x21101 0x7fff0001"}));
 }
 
 TEST(FlightRecorder, DoesNotBeginInTheMidstOfASwitch)
@@ -97,10 +97,10 @@ TEST(FlightRecorder, DoesNotBeginInTheMidstOfASwitch)
     sample.change(0, 102, idle, 0, State::runnable, State::running);
     sample.change(0, 300, idle, 0, State::running, State::runnable);
     sample.resume(1, 101, 2, 0).resume(1, 200, 2, 0);
-    EXPECT_EQ(told(streams_of(sample.file())),
-              (std::vector<std::string>{"0: 102 0x21101 0x7fff0000", "0: 300 0x21011 0x7fff0000",
-                                        "1: 102 0x21101 0x7fff0001", "1: 102 0x21011 0x7fff0001",
-                                        "1: 102 0x21101 0x20000", "1: 200 0x21002 0x20000"}));
+    EXPECT_EQ(
+        told(streams_of(sample.file())),
+        (std::vector<std::string>{"0: 102 0x21101 0x7fff0000", "0: 300 0x21011 0x7fff0000", "1: 102 0x21101 0x7fff0001",
+                                  "1: 102 0x21011 0x7fff0001", "1: 102 0x21101 0x20000", "1: 200 0x21002 0x20000"}));
 }
 
 TEST(FlightRecorder, BeginsWithAnArrivalWhoseDepartureIsForgotten)
@@ -109,11 +109,11 @@ TEST(FlightRecorder, BeginsWithAnArrivalWhoseDepartureIsForgotten)
     sample.change(0, 150, 1, 0, State::runnable, State::running);
     sample.change(0, 170, 1, 0, State::running, State::offline);
     sample.resume(1, 101, 2, 0).resume(1, 160, 2, 0);
-    EXPECT_EQ(told(streams_of(sample.file())),
-              (std::vector<std::string>{"0: 150 0x21101 0x7fff0000", "0: 150 0x21011 0x7fff0000",
-                                        "0: 150 0x21101 0x10000", "0: 170 0x21031 0x10000", "1: 150 0x21101 0x7fff0001", "1: 150 0x21011 0x7fff0001",
-                                        "1: 150 0x21101 0x20000",
-                                        "1: 160 0x21002 0x20000"}));
+    EXPECT_EQ(
+        told(streams_of(sample.file())),
+        (std::vector<std::string>{"0: 150 0x21101 0x7fff0000", "0: 150 0x21011 0x7fff0000", "0: 150 0x21101 0x10000",
+                                  "0: 170 0x21031 0x10000", "1: 150 0x21101 0x7fff0001", "1: 150 0x21011 0x7fff0001",
+                                  "1: 150 0x21101 0x20000", "1: 160 0x21002 0x20000"}));
 }
 
 TEST(FlightRecorder, LeavesEmptyRingsEmpty)
@@ -135,8 +135,7 @@ TEST(FlightRecorder, AnyEndOfARunMakesATraceThatKeepsTheRules)
     options.out = folder;
     EXPECT_EQ(simulate_scenarios(options), ExitCode::good);
     static_cast<void>(testing::internal::GetCapturedStdout());
-    std::vector<Stream> const whole{
-        streams_of(read_bytes(folder / "two-nodes-nodeaff-credit-1" / "trace.xentrace"))};
+    std::vector<Stream> const whole{streams_of(read_bytes(folder / "two-nodes-nodeaff-credit-1" / "trace.xentrace"))};
     for (std::uint32_t seed = 1; seed <= 60; ++seed) {
         std::mt19937 random{seed};
         std::vector<Stream> streams{whole};
@@ -153,8 +152,9 @@ TEST(FlightRecorder, AnyEndOfARunMakesATraceThatKeepsTheRules)
             continue;
         write_bytes(folder / "t", file);
         ProcessResult const result =
-            run_process({.words = {"sh", "-c", "xenalyze --cpu-hz 1G --summary t 2>err >out; echo $?; grep -c 'Strange\\|"
-                                               "FATAL\\|skew\\|WARNING\\|first_tsc' err"},
+            run_process({.words = {"sh", "-c",
+                                   "xenalyze --cpu-hz 1G --summary t 2>err >out; echo $?; grep -c 'Strange\\|"
+                                   "FATAL\\|skew\\|WARNING\\|first_tsc' err"},
                          .folder = folder},
                         [](auto) {});
         EXPECT_EQ(result.output, "0\n0\n") << seed << ": " << read_text(folder / "err");
