@@ -103,8 +103,9 @@ void Ring::overwrite_oldest(std::uint64_t end)
         }
         if (!arch::local_compare_exchange(control_.tail, before, tail))
             continue; // an interruption did it
-        // Nothing is overwritten before a reader, after a crash at this very point, would see that it is given up.
-        std::atomic_thread_fence(std::memory_order_release);
+        // Nothing is overwritten before a reader, after a crash at this very point, would see that it is given up. A
+        // fence for the compiler is enough: who reads then reads what this pCPU's stores, in their order, have left.
+        std::atomic_signal_fence(std::memory_order_release);
         arch::local_add(control_.overwritten, given_up);
         return;
     }
