@@ -14,31 +14,78 @@ using scenario::ScenarioView;
 
 constexpr std::uint64_t pages_per_mib = (std::uint64_t{1} << 20) / mm::page_size;
 
-mm::Request request_for(NodeMask home, DomainRecord const& record, mm::DomainAccount& account)
-{
-    mm::Request request{.policy = mm::Policy::preferred, .node = *home.first(), .set = home, .owner = &account};
-    if (record.memory_policy == MemoryPolicy::strict)
-        request.policy = mm::Policy::strict_set;
-    else if (record.memory_policy == MemoryPolicy::interleave || home.count() > 1)
-        request.policy = mm::Policy::interleave;
-    return request;
-}
-
-Status<mm::AllocError> populate(mm::PageAllocator& pages, mm::Request request, std::uint64_t count)
-{
-    while (count > 0) {
-        request.order = count >= mm::order_2m.pages() ? mm::order_2m : mm::order_4k;
-        auto block = pages.allocate(request);
-        if (!block && request.order != mm::order_4k) {
-            request.order = mm::order_4k; // Splintered, but perhaps not exhausted.
-            block = pages.allocate(request);
-        }
-        if (!block)
-            return fail(block.error());
-        count -= request.order.pages();
+// Where a VM's blocks come from: from its home nodes in turn, large ones before small ones; then, unless it is strict,
+// from wherever there is room. What is left on a home in splinters is used before anything elsewhere is.
+class Source {
+public:
+    Source(mm::PageAllocator& pages, NodeMask home, DomainRecord const& record, mm::DomainAccount& account)
+        : pages_{pages}, home_{home}, next_{*home.first()}, account_{account}
+    {
+        is_strict_ = record.memory_policy == MemoryPolicy::strict;
+        spreads_ = record.memory_policy == MemoryPolicy::interleave || home.count() > 1;
     }
-    return done;
-}
+
+    Status<mm::AllocError> populate(std::uint64_t count)
+    {
+        while (count > 0) {
+            Order order{count >= mm::order_2m.pages() ? mm::order_2m : mm::order_4k};
+            if (auto const block = take(order); !block)
+                return fail(block.error());
+            count -= order.pages();
+        }
+        return done;
+    }
+
+private:
+    using Order = mm::Order;
+    using Block = Result<PhysAddr, mm::AllocError>;
+
+    // `order` becomes what it was.
+    Block take(Order& order)
+    {
+        for (bool const at_home : {true, false}) {
+            if (!at_home && is_strict_)
+                break;
+            if (Block const block = at_home ? take_at_home(order) : take_anywhere(order); block)
+                return block;
+            if (order == mm::order_4k)
+                continue;
+            if (Block const block = at_home ? take_at_home(mm::order_4k) : take_anywhere(mm::order_4k); block) {
+                order = mm::order_4k;
+                return block;
+            }
+        }
+        return fail(mm::AllocError::exhausted);
+    }
+    Block take_at_home(Order order)
+    {
+        for (unsigned tries = 0; tries < home_.count(); ++tries) {
+            NodeId const node{next_};
+            std::optional<NodeId> const following{home_.next(node)};
+            next_ = following ? *following : *home_.first();
+            Block const block{pages_.allocate(
+                {.order = order, .policy = mm::Policy::strict_node, .node = node, .set = home_, .owner = &account_})};
+            if (block)
+                return block;
+        }
+        return fail(mm::AllocError::exhausted);
+    }
+    Block take_anywhere(Order order)
+    {
+        return pages_.allocate({.order = order,
+                                .policy = spreads_ ? mm::Policy::interleave : mm::Policy::preferred,
+                                .node = *home_.first(),
+                                .set = home_,
+                                .owner = &account_});
+    }
+
+    mm::PageAllocator& pages_;
+    NodeMask home_;
+    NodeId next_; // whose turn it is
+    mm::DomainAccount& account_;
+    bool is_strict_{false};
+    bool spreads_{false};
+};
 
 template <typename T>
 [[nodiscard]] T* raw_memory(std::size_t count)
@@ -88,7 +135,7 @@ Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages, S
         accounts[i] = ::new (memory) mm::DomainAccount{DomainId{record.id}, wanted};
         Status<mm::AllocError> outcome{pages.attach(*accounts[i])};
         if (outcome)
-            outcome = populate(pages, request_for(homes[i].nodes, record, *accounts[i]), wanted);
+            outcome = Source{pages, homes[i].nodes, record, *accounts[i]}.populate(wanted);
         if (!outcome)
             return fail(VmMemoryError{name, name_of(outcome.error()), (wanted - accounts[i]->total()) / pages_per_mib});
     }

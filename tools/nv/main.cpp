@@ -50,7 +50,7 @@ struct RunArguments {
     RunOptions options;
     std::vector<std::string> scenarios;
     std::string kernel, out;
-    double timeout{300}, silence{10};
+    double timeout{300}, silence{8};
     std::string selftest;
 };
 

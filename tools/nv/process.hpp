@@ -21,7 +21,7 @@ struct ProcessSpec {
     std::filesystem::path life_sign{}; // a file of the folder whose growth counts as a sign of life; may be empty
     std::function<void()> meanwhile{}; // called every `interval` or more often while it runs; may be empty
     std::chrono::milliseconds interval{100};
-    std::chrono::milliseconds silence_limit{10'000}; // zero: none; time without a host CPU does not count
+    std::chrono::milliseconds silence_limit{8'000}; // zero: none; time without a host CPU does not count
     std::chrono::milliseconds total_limit{300'000};  // zero: none
 };
 

@@ -27,7 +27,7 @@ struct RunOptions {
     bool compare{false};
     bool json{false};
     std::optional<unsigned> cpu; // host CPU to bind QEMU to; nothing: the first allowed one, and none with qemu.live
-    std::chrono::milliseconds silence_limit{10'000};
+    std::chrono::milliseconds silence_limit{8'000};
     std::chrono::milliseconds total_limit{300'000};
 };
 
