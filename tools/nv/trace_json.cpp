@@ -33,16 +33,7 @@ public:
     [[nodiscard]] std::string run(std::uint64_t bytes, std::string_view of_run) const
     {
         TraceFigures const& f = figures_;
-        std::uint64_t run{0}, placed{0}, home{0}, migrations{0}, cross{0};
-        for (VcpuFigures const& vcpu : f.vcpus) {
-            if (vcpu.domain == 0)
-                continue;
-            run += vcpu.run();
-            placed += vcpu.home ? vcpu.run() : 0;
-            home += vcpu.home.value_or(0);
-            migrations += vcpu.migrations;
-            cross += vcpu.cross_node;
-        }
+        GuestTotals const guests = f.guests();
         std::vector<std::string> members{
             member("duration_s", real(ticks(f.duration()) / 1e6, 3)),
             member("records", fmt::format("{}", f.records)),
@@ -52,15 +43,15 @@ public:
             member("bytes", fmt::format("{}", bytes)),
             member("context_switches_per_s", per_second(f.switches, 1)),
             member("wakeups_per_s", per_second(f.wakeups, 1)),
-            member("guest_run_us", fmt::format("{:.0f}", ticks(run))),
-            member("home_node_fraction", placed == 0 ? "null" : real(ratio(home, placed), 4)),
+            member("guest_run_us", fmt::format("{:.0f}", ticks(guests.run))),
+            member("home_node_fraction", guests.placed == 0 ? "null" : real(ratio(guests.home, guests.placed), 4)),
             member("per_vcpu", vcpus()),
         };
         latencies(members);
         gaps(members);
-        members.push_back(member("guest_migrations_per_s", per_second(migrations, 1)));
-        members.push_back(
-            member("guest_xnode_migrations_per_s", f.nodes_known ? per_second(cross, 1) : std::string{"null"}));
+        members.push_back(member("guest_migrations_per_s", per_second(guests.migrations, 1)));
+        members.push_back(member("guest_xnode_migrations_per_s",
+                                 f.nodes_known ? per_second(guests.cross_node, 1) : std::string{"null"}));
         members.push_back(member("events", events()));
         members.push_back(member("detail", detail()));
         if (!of_run.empty())

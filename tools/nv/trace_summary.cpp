@@ -63,6 +63,21 @@ std::vector<VcpuFigures> TraceFigures::domains() const
     return sums;
 }
 
+GuestTotals TraceFigures::guests() const
+{
+    GuestTotals all;
+    for (VcpuFigures const& vcpu : vcpus) {
+        if (vcpu.domain == 0)
+            continue;
+        all.run += vcpu.run();
+        all.placed += vcpu.placed;
+        all.home += vcpu.home.value_or(0);
+        all.migrations += vcpu.migrations;
+        all.cross_node += vcpu.cross_node;
+    }
+    return all;
+}
+
 std::vector<std::uint64_t> TraceFigures::wait_limits() const
 {
     std::vector<std::uint64_t> limits;

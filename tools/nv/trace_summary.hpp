@@ -47,6 +47,13 @@ struct WorstGap {
     std::uint16_t domain{0}, vcpu{0}, pcpu{0};
 };
 
+// All vCPUs but domain 0's.
+struct GuestTotals {
+    std::uint64_t run{0};
+    std::uint64_t placed{0}, home{0}; // run time of those that have a home, and there
+    std::uint64_t migrations{0}, cross_node{0};
+};
+
 struct TraceFigures {
     std::uint64_t hz{0};
     bool nodes_known{false};
@@ -70,6 +77,7 @@ struct TraceFigures {
     [[nodiscard]] std::vector<std::uint64_t> wait_limits() const;
     // Of all vCPUs of a domain, ascending.
     [[nodiscard]] std::vector<VcpuFigures> domains() const;
+    [[nodiscard]] GuestTotals guests() const;
 };
 
 class Summariser {

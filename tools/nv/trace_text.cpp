@@ -60,21 +60,13 @@ private:
 
     void guests()
     {
-        std::uint64_t run{0}, placed{0}, home{0}, migrations{0}, cross{0};
-        for (VcpuFigures const& vcpu : figures_.vcpus) {
-            if (vcpu.domain == 0)
-                continue;
-            run += vcpu.run();
-            placed += vcpu.home ? vcpu.run() : 0;
-            home += vcpu.home.value_or(0);
-            migrations += vcpu.migrations;
-            cross += vcpu.cross_node;
-        }
-        put("guests: {:.3f} pCPU-s", us(run) / 1e6);
-        if (placed != 0)
-            put(", {:.1f} % at home", percent(home, placed));
-        put(", {:.1f} migrations/s", per_second(migrations));
-        put("{}\n", figures_.nodes_known ? fmt::format(", {:.1f} of them across nodes", per_second(cross)) : "");
+        GuestTotals const all = figures_.guests();
+        put("guests: {:.3f} pCPU-s", us(all.run) / 1e6);
+        if (all.placed != 0)
+            put(", {:.1f} % at home", percent(all.home, all.placed));
+        put(", {:.1f} migrations/s", per_second(all.migrations));
+        put("{}\n",
+            figures_.nodes_known ? fmt::format(", {:.1f} of them across nodes", per_second(all.cross_node)) : "");
     }
 
     // A vCPU, or a domain.

@@ -1,4 +1,5 @@
-// Small traces by hand, for the tests of nv trace: records in the order in which a pCPU writes them. Host only.
+// Small traces by hand, for the tests of nv trace: records in the order in which a pCPU writes them. Host only. Floor:
+// tests.
 #pragma once
 
 #include "sched/trace/events.hpp"

@@ -1,4 +1,4 @@
-// The real traces of tests/traces, for tests. Host only.
+// The real traces of tests/traces, for tests. Host only. Floor: tests.
 #pragma once
 
 #include <fmt/format.h>

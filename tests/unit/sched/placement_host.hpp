@@ -1,5 +1,5 @@
 // A machine for placement tests, in the notation of the worked examples: nodes with pCPUs and free MiB, VMs that exist,
-// and a VM to place.
+// and a VM to place. Floor: tests.
 #pragma once
 
 #include "sched/placement/residents.hpp"
