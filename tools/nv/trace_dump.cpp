@@ -20,19 +20,12 @@ using sched::trace::RunStateChange;
 
 constexpr std::array state_names{"running", "runnable", "blocked", "offline"};
 
-std::string_view name_of(sched::trace::RunStateCode state) { return state_names[static_cast<std::size_t>(state)]; }
-
 std::string event_name(std::uint32_t number)
 {
     if (std::optional<RunStateChange> const change = sched::trace::decode_runstate(number))
         return fmt::format("{}_to_{}", name_of(change->from), name_of(change->to));
     EventInfo const* const info = sched::trace::find_event(number);
     return info == nullptr ? fmt::format("{:#010x}", number) : std::string{info->name};
-}
-
-std::string vcpu_name(std::uint32_t domain, std::uint32_t vcpu)
-{
-    return domain == idle_domain ? fmt::format("idle{}", vcpu) : fmt::format("d{}v{}", domain, vcpu);
 }
 
 std::string word_text(Field field, std::uint32_t word, bool halves_swapped)
@@ -86,6 +79,13 @@ bool concerns(Record const& record, VcpuName wanted)
 }
 
 } // namespace
+
+std::string vcpu_name(std::uint32_t domain, std::uint32_t vcpu)
+{
+    return domain == idle_domain ? fmt::format("idle{}", vcpu) : fmt::format("d{}v{}", domain, vcpu);
+}
+
+std::string_view name_of(sched::trace::RunStateCode state) { return state_names[static_cast<std::size_t>(state)]; }
 
 bool DumpFilter::passes(Record const& record, double seconds) const
 {

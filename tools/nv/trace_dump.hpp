@@ -27,6 +27,11 @@ struct DumpFilter {
 // A name of the event table, one of a run state change ("running_to_blocked") or a number. Throws (bad_input).
 void set_event(DumpFilter& filter, std::string_view text);
 
+// "d1v0", "idle3".
+[[nodiscard]] std::string vcpu_name(std::uint32_t domain, std::uint32_t vcpu);
+// "running" and so on.
+[[nodiscard]] std::string_view name_of(sched::trace::RunStateCode state);
+
 // Without the line's end. `seconds`: since the first stamp.
 [[nodiscard]] std::string dump_line(Record const& record, double seconds);
 
