@@ -1,10 +1,12 @@
-// Four-level page tables as a data structure: map a range with the largest pages that fit, look an address up.
+// The kernel's page tables: map a range with the largest pages that fit, look an address up. What entries look like is
+// arch/generic/page_table.hpp's; the address spaces of guests, whose pages come and go, are mm/address_space.hpp's.
 //
 // Entries are only ever added: who maps a page that is mapped already changes nothing, so the first of two overlapping
 // ranges decides on protection. Table pages are reached through the direct map. Locking: the owner's. Floor:
 // arch/x86_64.
 #pragma once
 
+#include "arch/generic/page_table.hpp"
 #include "arch/generic/result.hpp"
 #include "arch/generic/types.hpp"
 
@@ -14,15 +16,10 @@
 
 namespace hv::arch {
 
-struct Protection {
-    bool writable{false};
-    bool executable{false};
-    bool uncached{false};
-};
 inline constexpr Protection read_only{};
-inline constexpr Protection read_write{.writable = true};
-inline constexpr Protection read_execute{.executable = true};
-inline constexpr Protection device_registers{.writable = true, .uncached = true};
+inline constexpr Protection read_write{.access = Access::read_write};
+inline constexpr Protection read_execute{.access = Access::read_execute};
+inline constexpr Protection device_registers{.access = Access::read_write, .uncached = true};
 
 // Where pages for tables come from: one zeroed page that the direct map covers, or nothing.
 struct TablePages {
@@ -31,12 +28,6 @@ struct TablePages {
 };
 
 enum class MapError : std::uint8_t { no_memory };
-
-struct Translation {
-    PhysAddr physical;
-    Protection protection;
-    std::size_t page_bytes{0};
-};
 
 class PageTables {
 public:

@@ -41,14 +41,13 @@ void relocate(PhysAddr copy, char const* field)
 // It takes three pages that are wanted below 4 GiB: those behind the trampoline's own.
 void build_trampoline_tables(PhysAddr copy)
 {
-    constexpr std::uint64_t table_bits = 3, large_executable = 0x83;
     auto* const top = direct_map<std::uint64_t>(PhysAddr{copy.value() + page_size});
     std::memcpy(top, direct_map<void>(kernel_space().root()), page_size);
     std::uint64_t const third{copy.value() + 2 * page_size};
-    top[0] = third | table_bits;
+    top[0] = paging::table(PhysAddr{third}, false);
     std::memset(direct_map<void>(PhysAddr{third}), 0, 2 * page_size);
-    *direct_map<std::uint64_t>(PhysAddr{third}) = (third + page_size) | table_bits;
-    *direct_map<std::uint64_t>(PhysAddr{third + page_size}) = large_executable;
+    *direct_map<std::uint64_t>(PhysAddr{third}) = paging::table(PhysAddr{third + page_size}, false);
+    *direct_map<std::uint64_t>(PhysAddr{third + page_size}) = paging::leaf(PhysAddr{0}, read_execute, 1);
     auto const root = static_cast<std::uint32_t>(copy.value() + page_size);
     std::memcpy(
         direct_map<char>(PhysAddr{copy.value() + static_cast<std::uint64_t>(trampoline_root - trampoline_start)}),

@@ -99,19 +99,45 @@ HV_SELFTEST(protection_divide_error_is_reported_as_itself)
     HV_CHECK(!arch::expect_fault(arch::Vector::divide_error, divide_by, &one).faulted);
 }
 
-// Walks the image's pages: no page may be writable and executable, at either of its two addresses.
+// No page of the image may be writable and executable, at either of its two addresses.
 HV_SELFTEST(protection_no_page_of_the_image_is_writable_and_executable)
 {
     for (std::uint64_t at = arch::address_of(text_start); at < arch::address_of(image_end); at += arch::page_size) {
-        std::optional<arch::Translation> const here{arch::kernel_space().find(VirtAddr{at})};
+        std::optional<Translation> const here{arch::kernel_space().find(VirtAddr{at})};
         HV_CHECK(here.has_value());
-        HV_CHECK(here->protection.executable == (at < arch::address_of(text_end)));
-        HV_CHECK(here->protection.writable == (at >= arch::address_of(data_start)));
-        std::optional<arch::Translation> const alias{
+        HV_CHECK((here->protection.access == Access::read_execute) == (at < arch::address_of(text_end)));
+        HV_CHECK((here->protection.access == Access::read_write) == (at >= arch::address_of(data_start)));
+        std::optional<Translation> const alias{
             arch::kernel_space().find(VirtAddr{arch::direct_map_base + here->physical.value()})};
-        HV_CHECK(alias.has_value() && !alias->protection.executable);
-        HV_CHECK(alias->protection.writable == here->protection.writable);
+        HV_CHECK(alias.has_value() && alias->protection.access != Access::read_execute);
+        HV_CHECK((alias->protection.access == Access::read_write) == (here->protection.access == Access::read_write));
     }
+}
+
+// The tables that the processor walks, to the last page, as it understands them.
+HV_SELFTEST(protection_live_tables_have_no_page_writable_and_executable_and_none_for_ring_3)
+{
+    std::uint64_t pages{0}, executable{0}, writable_executable{0}, user{0}, lower_half{0}, tables_seen{0};
+    PhysAddr const root{arch::read_cr3()};
+    paging::for_each_page(
+        arch::direct_map_base, root,
+        [&](VirtAddr from, std::uint64_t bytes, paging::Rights rights) {
+            ++pages;
+            executable += rights.executable ? bytes : 0;
+            writable_executable += rights.writable && rights.executable ? 1u : 0u;
+            user += rights.user ? 1u : 0u;
+            lower_half += from.value() < arch::direct_map_base ? 1u : 0u;
+        },
+        [&](PhysAddr table) {
+            tables_seen += arch::kernel_space().find(VirtAddr{arch::direct_map_base + table.value()}) ? 1u : 0u;
+        });
+    HV_CHECK(root == arch::kernel_space().root());
+    HV_CHECK(pages > 0 && tables_seen > 0);
+    HV_CHECK(writable_executable == 0);
+    HV_CHECK(user == 0);
+    HV_CHECK(lower_half == 0);
+    // Text, in pages that hold nothing else, and nothing but text.
+    HV_CHECK(executable == mm::round_up(arch::address_of(text_end) - arch::address_of(text_start), arch::page_size));
 }
 
 } // namespace hv::test
