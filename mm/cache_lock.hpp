@@ -1,5 +1,6 @@
-// The lock of one pCPU's page cache: one word, taken by its pCPU at every call, and by others only when the node has
-// run out of memory and wants the cached pages back. A pCPU that finds it taken goes to the node instead of waiting.
+// How many blocks a stack of a pCPU's cache has, and the lock over it, in one word: whoever takes the lock has the
+// count at hand. It is taken by its pCPU at every call, and by others only when the node has run out of memory and
+// wants the cached pages back. A pCPU that finds it taken goes to the node instead of waiting.
 //
 // Rank 39, the pCPU's number as ordinal: below the nodes' locks, which are taken while it is held. Floor: mm.
 #pragma once
@@ -16,16 +17,16 @@ namespace hv::mm {
 
 inline constexpr std::uint16_t cache_lock_rank = 39;
 
-class HV_CAPABILITY("cache lock") CacheLock {
+class HV_CAPABILITY("cache lock") CountLock {
 public:
-    constexpr explicit CacheLock(LockKey key) : key_{key} {}
-    CacheLock(CacheLock const&) = delete;
-    CacheLock& operator=(CacheLock const&) = delete;
+    constexpr explicit CountLock(LockKey key) : key_{key} {}
+    CountLock(CountLock const&) = delete;
+    CountLock& operator=(CountLock const&) = delete;
 
     [[nodiscard]] bool try_lock() HV_TRY_ACQUIRE(true)
     {
         // acquire: pairs with the previous owner's release.
-        if (is_taken_.exchange(1, std::memory_order_acquire) != 0)
+        if ((word_.fetch_or(taken, std::memory_order_acquire) & taken) != 0)
             return false;
 #ifdef HV_DEBUG
         arch::held_locks().acquired(key_);
@@ -38,16 +39,25 @@ public:
         while (!try_lock())
             arch::relax();
     }
-    void unlock() HV_RELEASE()
+    // Lets go, and leaves `count` behind.
+    void unlock(std::uint32_t count) HV_RELEASE()
     {
 #ifdef HV_DEBUG
         arch::held_locks().released(key_);
 #endif
-        is_taken_.store(0, std::memory_order_release);
+        word_.store(count, std::memory_order_release);
     }
 
+    // For others to see before the lock is free again; below 2^30.
+    void set_count(std::uint32_t count) HV_REQUIRES(this) { word_.store(taken | count, std::memory_order_relaxed); }
+    // Anybody may ask; who has the lock can rely on it. relaxed: the lock orders it.
+    [[nodiscard]] std::uint32_t count() const { return word_.load(std::memory_order_relaxed) & ~taken; }
+
 private:
-    std::atomic<std::uint32_t> is_taken_{0};
+    // Not the highest bit: gcc would turn the test of that into one of the sign, and the "bts" into a loop.
+    static constexpr std::uint32_t taken = std::uint32_t{1} << 30;
+
+    std::atomic<std::uint32_t> word_{0};
     LockKey key_;
 };
 

@@ -117,18 +117,24 @@ private:
     }
 
     // Grant `pages` more, if the limit allows it. Then either charge() or cancel() follows.
-    [[nodiscard]] bool grant(std::uint64_t pages) { return grant(pages, max_pages_); }
-    // The same, but an account that is not plain gets nothing.
-    [[nodiscard]] bool grant_fast(std::uint64_t pages) { return grant(pages, fast_limit_); }
-    [[nodiscard]] bool grant(std::uint64_t pages, std::atomic<std::uint64_t> const& most)
+    [[nodiscard]] bool grant(std::uint64_t pages)
     {
         std::uint64_t before{total_.load(std::memory_order_relaxed)};
         do {
-            std::uint64_t const limit{most.load(std::memory_order_relaxed)};
+            std::uint64_t const limit{max_pages()};
             if (before > limit || pages > limit - before)
                 return false;
         } while (!total_.compare_exchange_weak(before, before + pages, std::memory_order_relaxed));
         return true;
+    }
+    // The same, but an account that is not plain gets nothing, nor may somebody who meets another pCPU here: grant()
+    // will tell.
+    [[nodiscard]] bool grant_fast(std::uint64_t pages)
+    {
+        std::uint64_t before{total_.load(std::memory_order_relaxed)};
+        std::uint64_t const limit{fast_limit_.load(std::memory_order_relaxed)};
+        return before <= limit && pages <= limit - before &&
+               total_.compare_exchange_strong(before, before + pages, std::memory_order_relaxed);
     }
     void cancel(std::uint64_t pages) { total_.fetch_sub(pages, std::memory_order_release); }
     void charge(NodeId node, std::uint64_t pages)

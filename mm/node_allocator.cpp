@@ -151,8 +151,9 @@ std::optional<DomainId> NodeAllocator::transfer(PhysAddr block, Order order, Dom
     return std::nullopt;
 }
 
-std::uint32_t NodeAllocator::refill(Order order, std::span<CachedBlock> blocks)
+std::uint32_t NodeAllocator::refill(Order order, std::span<PhysAddr> blocks, std::span<PageRegion::Slot*> slots)
 {
+    HV_ASSERT(blocks.size() <= slots.size());
     Guard guard{lock_, irqs_off};
     std::uint64_t const unclaimed{(free_count() - claimed_) / order.pages()};
     std::uint64_t const wanted{unclaimed < blocks.size() ? unclaimed : blocks.size()};
@@ -169,26 +170,27 @@ std::uint32_t NodeAllocator::refill(Order order, std::span<CachedBlock> blocks)
             most = piece.value() - 1;
             continue;
         }
-        PageRegion::Slot* const slots{taken->region->slots(taken->first, piece)};
+        PageRegion::Slot* const entries{taken->region->slots(taken->first, piece)};
         for (std::uint64_t at = 0; at < piece.pages(); at += order.pages()) {
-            PageEntry const entry{PageRegion::load(slots[at]).with_head(PageState::cached, order)};
-            slots[at].store(entry.bits(), std::memory_order_relaxed);
-            blocks[got++] = {&slots[at], address_of(Pfn{taken->first.value() + at})};
+            PageEntry const entry{PageRegion::load(entries[at]).with_head(PageState::cached, order)};
+            entries[at].store(entry.bits(), std::memory_order_relaxed);
+            slots[got] = &entries[at];
+            blocks[got++] = address_of(Pfn{taken->first.value() + at});
         }
     }
     note_free();
     return got;
 }
 
-void NodeAllocator::take_back(Order order, std::span<CachedBlock const> blocks)
+void NodeAllocator::take_back(Order order, std::span<PhysAddr const> blocks)
 {
     if (blocks.empty())
         return;
     Guard guard{lock_, irqs_off};
-    for (CachedBlock const& block : blocks) {
-        Pfn const first{pfn_of(block.address)};
-        HV_ASSERT(PageRegion::load(*block.slot).is(PageState::cached, order));
-        buddy_.put({buddy_.region_of(first), first}, order);
+    for (PhysAddr const block : blocks) {
+        BlockRef const cached{buddy_.region_of(pfn_of(block)), pfn_of(block)};
+        HV_ASSERT(cached.entry().is(PageState::cached, order));
+        buddy_.put(cached, order);
     }
     note_free();
 }

@@ -97,9 +97,11 @@ public:
     // Zero up to `budget` dirty pages; returns how many there were. A page takes a few hundred nanoseconds.
     [[nodiscard]] std::uint64_t scrub(std::uint64_t budget) HV_EXCLUDES(lock_);
 
-    // For the caches. Fill `blocks` as far as unclaimed, clean memory goes; returns how many. And the way back.
-    [[nodiscard]] std::uint32_t refill(Order order, std::span<CachedBlock> blocks) HV_EXCLUDES(lock_);
-    void take_back(Order order, std::span<CachedBlock const> blocks) HV_EXCLUDES(lock_);
+    // For the caches. Fill `blocks` as far as unclaimed, clean memory goes, and `slots`, at least as long, with where
+    // their entries are; returns how many. And the way back.
+    [[nodiscard]] std::uint32_t refill(Order order, std::span<PhysAddr> blocks, std::span<PageRegion::Slot*> slots)
+        HV_EXCLUDES(lock_);
+    void take_back(Order order, std::span<PhysAddr const> blocks) HV_EXCLUDES(lock_);
     // Call all cached blocks back; false if there were none. No lock of rank 39 or more held.
     bool drain_caches() HV_EXCLUDES(lock_);
 

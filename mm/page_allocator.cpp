@@ -13,11 +13,11 @@ Result<PhysAddr, AllocError> PageAllocator::allocate_slowly(CpuId self, Request 
 {
     if (injection_.strikes())
         return fail(exhaustion_of(request.policy));
-    PageCache* const cache{may_be_cached(request) ? cache_of(self) : nullptr};
+    PageCache& cache{cache_of(self)};
     PhysAddr block;
-    if (cache != nullptr && cache->node() == request.node &&
-        (cache->try_allocate(request.order, request.owner, block) ||
-         (cache->refill(request.order) && cache->try_allocate(request.order, request.owner, block))))
+    if (may_be_cached(request) && cache.node() == request.node &&
+        (cache.try_allocate(request.order, request.owner, block) ||
+         (cache.refill(request.order) && cache.try_allocate(request.order, request.owner, block))))
         return block;
     return allocate_unharmed(request);
 }
@@ -157,9 +157,9 @@ void PageAllocator::free(PhysAddr block, Order order)
 void PageAllocator::free_slowly(CpuId self, PhysAddr block, Order order)
 {
     auto const caller = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
-    PageCache* const cache{PageCache::keeps(order) ? cache_of(self) : nullptr};
-    if (cache != nullptr && (cache->try_free(block, order, caller) ||
-                             (cache->make_room(block, order) && cache->try_free(block, order, caller))))
+    PageCache& cache{cache_of(self)};
+    if (PageCache::keeps(order) && (cache.try_free(block, order, caller) ||
+                                    (cache.make_room(block, order) && cache.try_free(block, order, caller))))
         return;
     free_home(block, order, caller);
 }

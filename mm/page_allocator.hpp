@@ -96,12 +96,17 @@ public:
     [[nodiscard]] Result<PhysAddr, AllocError> allocate(Request const& request);
     [[nodiscard, gnu::always_inline]] Result<PhysAddr, AllocError> allocate(CpuId self, Request const& request)
     {
-        PageCache* const cache{may_be_cached(request) ? cache_of(self) : nullptr};
         PhysAddr block;
-        if (!is_debug && cache != nullptr && cache->node() == request.node &&
-            cache->try_allocate(request.order, request.owner, block)) [[likely]]
+        if (!is_debug && may_be_cached(request) && cache_of(self).node() == request.node &&
+            cache_of(self).try_allocate(request.order, request.owner, block)) [[likely]]
             return block;
-        return allocate_slowly(self, request);
+        // Put together anew, so that the fast path needs no request in memory.
+        return allocate_slowly(self, {.order = request.order,
+                                      .policy = request.policy,
+                                      .node = request.node,
+                                      .set = request.set,
+                                      .owner = request.owner,
+                                      .below = request.below});
     }
 
     // Give back a block exactly as it was allocated; it goes to its own node, and its owner is credited. Anything else
@@ -109,8 +114,7 @@ public:
     [[gnu::noinline]] void free(PhysAddr block, Order order);
     [[gnu::always_inline]] void free(CpuId self, PhysAddr block, Order order)
     {
-        PageCache* const cache{PageCache::keeps(order) ? cache_of(self) : nullptr};
-        if (!is_debug && cache != nullptr && cache->try_free(block, order, 0)) [[likely]]
+        if (!is_debug && PageCache::keeps(order) && cache_of(self).try_free(block, order, 0)) [[likely]]
             return;
         free_slowly(self, block, order);
     }
@@ -163,10 +167,10 @@ private:
     void build_node(EarlyAllocator& early, NodeId node);
     [[nodiscard]] PageCache::Capacity cache_capacity(NodeId node, std::size_t pcpus_of_node) const;
 
-    [[nodiscard]] PageCache* cache_of(CpuId self) const
+    [[nodiscard]] PageCache& cache_of(CpuId self) const
     {
         HV_ASSERT(self.value() < caches_.size());
-        return caches_[self.value()];
+        return *caches_[self.value()];
     }
     void free_home(PhysAddr block, Order order, std::uintptr_t caller);
     [[nodiscard]] static constexpr bool may_be_cached(Request const& request)
@@ -174,7 +178,7 @@ private:
         return request.policy <= Policy::strict_node && PageCache::keeps(request.order) &&
                request.below == PhysAddr{physical_limit};
     }
-    // The whole of it, as debug builds always do it. By value: the fast path then never puts the request together.
+    // The whole of it, as debug builds always do it.
     [[nodiscard, gnu::noinline]] Result<PhysAddr, AllocError> allocate_slowly(CpuId self, Request request);
     [[gnu::noinline]] void free_slowly(CpuId self, PhysAddr block, Order order);
 
@@ -197,7 +201,9 @@ private:
 
     NodeMap map_;
     AccountTable const accounts_;
-    std::array<PageCache*, CpuMask::capacity> caches_{}; // by pCPU; null: none
+    PageRegion nowhere_{{}, nullptr};
+    PageCache no_cache_{nowhere_, accounts_};
+    std::array<PageCache*, CpuMask::capacity> caches_; // by pCPU; no_cache_ for those who have none
     FailureInjection injection_;
     MachineMemory const rules_;
     NodeMask usable_;

@@ -72,6 +72,7 @@ Result<PageAllocator*, BuildError> PageAllocator::create(EarlyAllocator& early)
 PageAllocator::PageAllocator(EarlyAllocator const& early, std::span<MemoryBlock const> blocks, AccountTable accounts)
     : map_{blocks}, accounts_{accounts}, rules_{early.rules()}, order_{early.distance_order()}
 {
+    caches_.fill(&no_cache_);
 }
 
 void PageAllocator::build_node(EarlyAllocator& early, NodeId node)
@@ -129,7 +130,7 @@ Status<AllocError> PageAllocator::create_caches(std::span<NodeId const> node_of)
         if (!place)
             return fail(place.error());
         NodeAllocator& home{*nodes_[node.value()]};
-        HV_ASSERT(caches_[cpu] == nullptr);
+        HV_ASSERT(caches_[cpu] == &no_cache_);
         caches_[cpu] = ::new (rules_.direct_map.at<void>(*place))
             PageCache{CpuId{static_cast<CpuId::Rep>(cpu)}, home, accounts_, cache_capacity(node, pcpus[node.value()])};
         home.add_cache(*caches_[cpu]);

@@ -4,8 +4,8 @@
 // on another node goes home when it is freed. Cached blocks belong to nobody: they count as cached, not as used, and a
 // node that runs out of memory calls them back (drain()).
 //
-// Locking: its own, rank 39; the pCPU it belongs to only tries, with interrupts off. Every function but drain(),
-// pages() and the constant ones is for that pCPU alone. Floor: mm.
+// Locking: one lock a size, rank 39; the pCPU it belongs to only tries, with interrupts off. Every function but
+// drain(), pages() and the constant ones is for that pCPU alone. Floor: mm.
 #pragma once
 
 #include "mm/account_table.hpp"
@@ -21,12 +21,6 @@ namespace hv::mm {
 
 class NodeAllocator;
 
-// The address, and where its entry is.
-struct CachedBlock {
-    PageRegion::Slot* slot{nullptr};
-    PhysAddr address{};
-};
-
 class alignas(arch::cache_line) PageCache {
 public:
     static constexpr std::uint32_t most_blocks = 64;
@@ -37,32 +31,34 @@ public:
     };
 
     PageCache(CpuId cpu, NodeAllocator& home, AccountTable accounts, Capacity capacity);
+    // What a pCPU without memory on its node has: nothing, ever. `nowhere` has no pages.
+    PageCache(PageRegion& nowhere, AccountTable accounts);
     PageCache(PageCache const&) = delete;
     PageCache& operator=(PageCache const&) = delete;
 
     [[nodiscard]] static constexpr bool keeps(Order order) { return order == order_4k || order == order_2m; }
+    // No node of the machine, if there is no memory to keep.
     [[nodiscard]] NodeId node() const { return node_; }
 
     // A block of a size that it keeps, if it has one; nothing if the owner or the moment ask for the long way, refill()
     // or the node. No frame, no call: this is what most allocations are.
     [[nodiscard, gnu::always_inline]] bool try_allocate(Order order, DomainAccount* owner, PhysAddr& block)
     {
-        if (!lock_.try_lock())
-            return false;
         Stack& stack{stack_of(order)};
-        std::uint32_t const depth{stack.depth.load(std::memory_order_relaxed)}; // relaxed: the lock orders it
+        if (!stack.lock.try_lock())
+            return false;
+        std::uint32_t const depth{stack.lock.count()};
         if (depth == 0 || (owner != nullptr && !owner->grant_fast(order.pages()))) {
-            lock_.unlock();
+            stack.lock.unlock(depth);
             return false;
         }
-        CachedBlock const& last = stack.blocks[depth - 1];
-        stack.depth.store(depth - 1, std::memory_order_relaxed);
-        block = last.address;
+        std::uint32_t const last{depth - 1};
+        block = stack.blocks[last];
         if constexpr (is_debug)
-            check_content(last, order);
+            check_content(block, order);
         PageEntry::Bits const head{PageEntry::head_bits(PageState::used, order)};
-        last.slot->store(owner != nullptr ? head | owner->owner_bits_ : head, std::memory_order_relaxed);
-        lock_.unlock();
+        stack.slots[last]->store(owner != nullptr ? head | owner->owner_bits_ : head, std::memory_order_relaxed);
+        stack.lock.unlock(last);
         if (owner != nullptr)
             owner->charge(node_, order.pages());
         return true;
@@ -81,23 +77,23 @@ public:
         if (!entry.is(PageState::used, order))
             return false;
         DomainAccount* const account{accounts_.at(entry.owner_slot())};
-        if ((account != nullptr && !account->is_plain()) || !lock_.try_lock())
-            return false;
         Stack& stack{stack_of(order)};
-        std::uint32_t const depth{stack.depth.load(std::memory_order_relaxed)};
-        PageEntry const cached{entry.with_head(PageState::cached, order)};
+        if ((account != nullptr && !account->is_plain()) || !stack.lock.try_lock())
+            return false;
+        std::uint32_t const depth{stack.lock.count()};
+        PageEntry const cached{entry.with_other_state(PageState::used, PageState::cached)};
         // Of two who free the block at the same instant only one may succeed; debug builds see to it.
         if (depth >= stack.capacity || (is_debug && !PageRegion::replace(slot, entry, cached))) {
-            lock_.unlock();
+            stack.lock.unlock(depth);
             return false;
         }
         if constexpr (is_debug)
-            spoil_content({&slot, block}, order, caller);
+            spoil_content(block, order, caller);
         else
             slot.store(cached.bits(), std::memory_order_relaxed);
-        stack.blocks[depth] = {&slot, block};
-        stack.depth.store(depth + 1, std::memory_order_relaxed);
-        lock_.unlock();
+        stack.blocks[depth] = block;
+        stack.slots[depth] = &slot;
+        stack.lock.unlock(depth + 1);
         if (account != nullptr)
             account->uncharge(node_, order.pages());
         return true;
@@ -108,21 +104,21 @@ public:
     [[nodiscard]] bool make_room(PhysAddr block, Order order);
 
     // Give everything back to the node. Any pCPU may call it; interrupts off, no lock of rank 39 or more held.
-    void drain() HV_EXCLUDES(lock_);
-    // Pages that are in it; without the lock, so a hint unless the pCPU stands still.
+    void drain();
+    // Pages that are in it; without the locks, so a hint unless the pCPU stands still.
     [[nodiscard]] std::uint64_t pages() const
     {
-        return small_.depth.load(std::memory_order_relaxed) * order_4k.pages() +
-               large_.depth.load(std::memory_order_relaxed) * order_2m.pages();
+        return small_.lock.count() * order_4k.pages() + large_.lock.count() * order_2m.pages();
     }
 
 private:
     friend class NodeAllocator; // chains the caches of a node
 
     struct Stack {
-        std::atomic<std::uint32_t> depth{0}; // written under the lock only
-        std::uint32_t capacity{0};
-        std::array<CachedBlock, most_blocks> blocks{};
+        CountLock lock; // over the blocks
+        std::uint32_t const capacity;
+        std::array<PhysAddr, most_blocks> blocks{};
+        std::array<PageRegion::Slot*, most_blocks> slots{}; // where their entries are
     };
 
     [[nodiscard]] Stack& stack_of(Order order)
@@ -131,15 +127,14 @@ private:
         return order == order_4k ? small_ : large_;
     }
     // Debug builds: was it written to while it was cached; and fill it, so that this can be told.
-    void check_content(CachedBlock block, Order order);
-    void spoil_content(CachedBlock block, Order order, std::uintptr_t caller);
-    void give_back(Stack& stack, Order order, std::uint32_t count) HV_REQUIRES(lock_);
+    void check_content(PhysAddr block, Order order);
+    void spoil_content(PhysAddr block, Order order, std::uintptr_t caller);
+    void give_back(Stack& stack, Order order, std::uint32_t count) HV_REQUIRES(stack.lock);
 
-    CacheLock lock_;
     NodeId const node_;
     AccountTable const accounts_;
     std::atomic<PageRegion*> region_; // the piece of the node's memory that blocks came back to last
-    NodeAllocator& home_;
+    NodeAllocator* const home_;       // null: there is nothing to keep
     PageCache* next_of_node_{nullptr};
     Stack small_;
     Stack large_;

@@ -75,6 +75,11 @@ public:
     {
         return from_bits((bits_ & ~head_mask) | head_bits(state, order));
     }
+    // The state alone changed, from one that it is known to have: in one step.
+    [[nodiscard]] constexpr PageEntry with_other_state(PageState from, PageState to) const
+    {
+        return from_bits(bits_ ^ (static_cast<Bits>(from) ^ static_cast<Bits>(to)));
+    }
     [[nodiscard]] constexpr PageEntry with_owner_of(PageEntry other) const
     {
         return from_bits((bits_ & ~owner_mask) | (other.bits_ & owner_mask));
