@@ -6,6 +6,7 @@
 #include "tools/nv/run.hpp"
 #include "tools/nv/scenario.hpp"
 #include "tools/nv/sim.hpp"
+#include "tools/nv/trace_answers.hpp"
 #include "tools/nv/trace_command.hpp"
 
 #include <CLI/CLI.hpp>
@@ -187,6 +188,14 @@ void add_trace_file(CLI::App& command, TraceOptions& options)
     command.footer("Exit status: 0 good, 1 the file is damaged (what can be read is read), 2 usage or bad input.");
 }
 
+void add_trace_export(CLI::App& command, TraceOptions& options, char const* output)
+{
+    add_trace_file(command, options);
+    command.add_option("--nodes", options.nodes, "pCPUs of each node: 4,4");
+    command.add_option("--home", options.homes, "Home nodes of domains or vCPUs: d1=0,d2v1=1,d3=0+1");
+    command.add_option("-o,--output", options.output, output)->required();
+}
+
 void add_trace(CLI::App& app, TraceOptions& options)
 {
     CLI::App& trace = *app.add_subcommand("trace", "Look at xentrace files");
@@ -208,6 +217,8 @@ void add_trace(CLI::App& app, TraceOptions& options)
     check.add_flag("--cut-out", options.cut_out,
                    "The trace begins and ends in the midst of things, as a real Xen's: do not ask for R1 and R5");
     check.footer("Exit status: 0 good, 1 a rule is broken or the file is damaged, 2 usage or bad input.");
+    CLI::App& perfetto = *trace.add_subcommand("perfetto", "A file for the viewer at ui.perfetto.dev");
+    add_trace_export(perfetto, options, "File to write, usually .pftrace");
     trace.add_subcommand("formats", "The formats file with which xentrace_format prints our events");
 }
 
@@ -217,6 +228,8 @@ ExitCode do_trace(CLI::App const& command, TraceOptions const& options)
         return trace_formats();
     if (command.got_subcommand("check"))
         return trace_check(options);
+    if (command.got_subcommand("perfetto"))
+        return trace_perfetto(options);
     return command.got_subcommand("dump") ? trace_dump(options) : trace_summary(options);
 }
 
@@ -270,6 +283,8 @@ ExitCode dispatch(int argc, char** argv)
     add_sim(app, sim_arguments);
     add_bench(app, bench_arguments);
     add_trace(app, trace_options);
+    TraceAnswers trace_answers;
+    add_trace_answers(*app.get_subcommand("trace"), trace_answers);
     try {
         app.parse(argc, argv);
     } catch (CLI::ParseError const& error) {
@@ -284,6 +299,8 @@ ExitCode dispatch(int argc, char** argv)
         return do_sim(sim_arguments);
     if (app.got_subcommand("bench"))
         return do_bench(bench_arguments);
+    if (std::optional<ExitCode> const code = do_trace_answer(*app.get_subcommand("trace"), trace_answers))
+        return *code;
     if (app.got_subcommand("trace"))
         return do_trace(*app.get_subcommand("trace"), trace_options);
     return do_run(run_arguments, app.get_subcommand("run")->count("--selftest") != 0);

@@ -12,6 +12,7 @@ struct TraceOptions {
     std::string file;
     std::string facts, nodes, homes, clock; // each may be empty
     bool json{false};
+    std::string output;
     std::optional<double> from, to;
     std::optional<std::uint32_t> pcpu;
     std::string vcpu, event;
@@ -25,6 +26,8 @@ struct TraceOptions {
 [[nodiscard]] ExitCode trace_dump(TraceOptions const& options);
 // A line on stdout for each breach of a rule (docs/traces.md, "Rules") and one to sum up; `failed` if there is any.
 [[nodiscard]] ExitCode trace_check(TraceOptions const& options);
+// Files for other viewers, in options.output; `failed` if the trace is damaged: the file is of what could be read.
+[[nodiscard]] ExitCode trace_perfetto(TraceOptions const& options);
 // The formats file on stdout.
 [[nodiscard]] ExitCode trace_formats();
 

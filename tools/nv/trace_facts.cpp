@@ -231,6 +231,15 @@ void apply_nodes(TraceFacts& facts, std::string_view text)
     }
 }
 
+void require_nodes(TraceFacts const& facts, std::span<std::uint32_t const> pcpus)
+{
+    for (std::uint32_t const pcpu : pcpus)
+        if (!facts.node_of.empty() && pcpu >= facts.node_of.size())
+            refuse(fmt::format("the trace has pCPU {}, but the nodes of only {} pCPUs are given; correct --nodes or "
+                               "pcpu_nodes of --facts",
+                               pcpu, facts.node_of.size()));
+}
+
 void apply_homes(TraceFacts& facts, std::string_view text)
 {
     if (facts.node_of.empty())

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,6 +58,8 @@ struct TraceFacts {
 [[nodiscard]] TraceFacts load_trace_facts(std::filesystem::path const& file);
 // "4,4": the first four pCPUs on node 0, the next four on node 1.
 void apply_nodes(TraceFacts& facts, std::string_view text);
+// Throws unless they know the nodes of all these pCPUs, or of none.
+void require_nodes(TraceFacts const& facts, std::span<std::uint32_t const> pcpus);
 // "d1=0,d2v1=1,d3=0+1": home nodes of a domain or of one vCPU. Needs the nodes.
 void apply_homes(TraceFacts& facts, std::string_view text);
 // "1G", "2400M", "2.5G", "1000000000": ticks of the stamps in a second, 1 kHz to 100 GHz.

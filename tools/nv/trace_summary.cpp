@@ -1,6 +1,5 @@
 #include "tools/nv/trace_summary.hpp"
 
-#include "tools/nv/errors.hpp"
 #include "tools/nv/feed.hpp"
 
 #include <fmt/format.h>
@@ -92,11 +91,7 @@ Summariser::Summariser(TraceFacts facts, std::uint64_t hz, std::span<std::uint32
     figures_.hz = hz;
     figures_.nodes_known = !facts_.node_of.empty();
     figures_.names = facts_.names;
-    for (std::uint32_t const pcpu : pcpus)
-        if (figures_.nodes_known && pcpu >= facts_.node_of.size())
-            refuse(fmt::format("the trace has pCPU {}, but the nodes of only {} pCPUs are given; correct --nodes or "
-                               "pcpu_nodes of --facts",
-                               pcpu, facts_.node_of.size()));
+    require_nodes(facts_, pcpus);
 }
 
 Ledger::Place Summariser::place_of(std::uint16_t domain, std::uint16_t vcpu) const

@@ -1,0 +1,49 @@
+// The sub-commands that turn a trace into something for another viewer: all are one pass over the records.
+#include "tools/nv/perfetto.hpp"
+#include "tools/nv/trace_command.hpp"
+#include "tools/nv/trace_input.hpp"
+#include "tools/nv/trace_progress.hpp"
+
+namespace hv::nv {
+
+namespace {
+
+// `make_exporter(facts, hertz, pcpus)`: has record() and finish(). Not called for a file without any pCPU.
+template <typename MakeExporter>
+ExitCode convert(TraceOptions const& options, MakeExporter const& make_exporter)
+{
+    TraceFacts facts{facts_of(options)};
+    MappedFile const file{options.file};
+    TraceStream stream{file};
+    std::vector<std::uint32_t> const pcpus{stream.pcpus()};
+    if (pcpus.empty())
+        return report_damage(stream, options.file);
+    std::uint64_t const hertz = hertz_of(facts, file, options.file);
+    auto exporter = make_exporter(facts, hertz, pcpus);
+    {
+        Progress progress{options.file, file.bytes().size()};
+        while (std::optional<Record> const record = stream.next()) {
+            progress.read(*record);
+            exporter.record(*record);
+        }
+    }
+    exporter.finish();
+    return report_damage(stream, options.file);
+}
+
+} // namespace
+
+ExitCode trace_perfetto(TraceOptions const& options)
+{
+    std::optional<FileSink> sink;
+    ExitCode const code = convert(options, [&](TraceFacts const& facts, std::uint64_t hertz, auto const& pcpus) {
+        require_nodes(facts, pcpus);
+        sink.emplace(options.output);
+        return PerfettoExporter{*sink, facts, hertz, pcpus};
+    });
+    if (sink)
+        sink->close();
+    return code;
+}
+
+} // namespace hv::nv
