@@ -1,6 +1,7 @@
 // The reference table as one page that needs nothing else (a plot a row, then the tables of the text), and the plots as
 // one picture.
 #include "tools/nv/bench_report.hpp"
+#include "tools/nv/html.hpp"
 
 #include <fmt/format.h>
 
@@ -13,14 +14,6 @@ namespace {
 
 constexpr double width = 560, height = 260, left = 48, bottom = 30, top = 12;
 constexpr std::array<std::string_view, 6> colours{"#9aa5b1", "#d98c3f", "#2f7fb8", "#5aa469", "#8b6bb1", "#c05b6e"};
-
-std::string escaped(std::string_view text)
-{
-    std::string result;
-    for (char const c : text)
-        result += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : c == '"' ? "&quot;" : std::string{c};
-    return result;
-}
 
 // Bars of one row: figures as percent of none at the same load, the spread as a line, what was published as a mark.
 class Plot {

@@ -1,0 +1,42 @@
+#include "tools/nv/trace_answers.hpp"
+
+#include <CLI/CLI.hpp>
+
+namespace hv::nv {
+
+namespace {
+
+void add_places(CLI::App& command, TraceOptions& options)
+{
+    command.add_option("--nodes", options.nodes, "pCPUs of each node: 4,4");
+    command.add_option("--home", options.homes, "Home nodes of domains or vCPUs: d1=0,d2v1=1,d3=0+1");
+    command.add_option("--cpu-hz", options.clock, "Ticks of the stamps in a second, like 2.4G (default: 1G)");
+    command.add_flag("--json", options.json, "As JSON");
+}
+
+void add_diff(CLI::App& trace, DiffOptions& options)
+{
+    CLI::App& diff = *trace.add_subcommand("diff", "Where two traces part, and what differs in their figures");
+    diff.add_option("A", options.trace.file, "xentrace file")->required();
+    diff.add_option("B", options.other, "xentrace file")->required();
+    diff.add_option("--facts", options.trace.facts, "Facts of A and, without --facts-b, of B (default: beside them)");
+    diff.add_option("--facts-b", options.other_facts, "Facts of B");
+    diff.add_option("--tolerance", options.tolerance_us, "Equal records may be so far apart, in us")
+        ->capture_default_str();
+    diff.add_option("--html", options.html, "Also a page with both side by side");
+    add_places(diff, options.trace);
+    diff.footer("Exit status: 0 the same, 1 they differ or are damaged, 2 usage or bad input.");
+}
+
+} // namespace
+
+void add_trace_answers(CLI::App& trace, TraceAnswers& answers) { add_diff(trace, answers.diff); }
+
+std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers const& answers)
+{
+    if (trace.got_subcommand("diff"))
+        return trace_diff(answers.diff);
+    return std::nullopt;
+}
+
+} // namespace hv::nv

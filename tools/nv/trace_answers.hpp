@@ -1,0 +1,37 @@
+// The subcommands of `nv trace` that answer a question: what differs, why it waited, what it would do elsewhere. Host
+// only. Floor: tools.
+#pragma once
+
+#include "tools/nv/errors.hpp"
+#include "tools/nv/trace_command.hpp"
+
+#include <optional>
+#include <string>
+
+namespace CLI {
+class App;
+}
+
+namespace hv::nv {
+
+struct DiffOptions {
+    TraceOptions trace;             // A, and what is said of both
+    std::string other, other_facts; // B
+    std::string html;               // a page to write; may be empty
+    double tolerance_us{0};
+};
+
+// The first record and the first decision that differ, and the figures. `failed` if the traces differ or are damaged.
+// Throws (bad_input) for options that make no sense.
+[[nodiscard]] ExitCode trace_diff(DiffOptions const& options);
+
+struct TraceAnswers {
+    DiffOptions diff;
+};
+
+// Puts them under `nv trace`.
+void add_trace_answers(CLI::App& trace, TraceAnswers& answers);
+// Nothing: the command line has another subcommand.
+[[nodiscard]] std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers const& answers);
+
+} // namespace hv::nv
