@@ -96,14 +96,14 @@ constexpr Protection protection_of(std::uint64_t entry)
             .uncached = (entry & uncached) != 0};
 }
 
-// relaxed: what an entry points to is published by other means, as the owner of the tables says.
+// acquire and release: who finds a table through its entry finds it complete.
 [[nodiscard]] inline std::uint64_t load(std::uint64_t& entry)
 {
-    return std::atomic_ref{entry}.load(std::memory_order_relaxed);
+    return std::atomic_ref{entry}.load(std::memory_order_acquire);
 }
 inline void store(std::uint64_t& entry, std::uint64_t value)
 {
-    std::atomic_ref{entry}.store(value, std::memory_order_relaxed);
+    std::atomic_ref{entry}.store(value, std::memory_order_release);
 }
 
 // The entries of a table page, at which the direct map has it.
