@@ -267,6 +267,8 @@ void PerfettoExporter::record(Record const& record)
     case Timeline::Kind::arrival:
         return arrival(step);
     case Timeline::Kind::departure:
+        leave(step.when, step.pcpu, Timeline::nobody);
+        [[fallthrough]];
     case Timeline::Kind::change:
         return set_waiting(step.when, meet(step.vcpu), step.to == Timeline::State::runnable);
     case Timeline::Kind::wake:
