@@ -125,6 +125,7 @@ void start_pcpus(Kernel& k)
         std::optional<PhysAddr> const page{find_low_memory(k.info, arch::trampoline_bytes, PhysAddr{real_mode_limit})};
         if (!page)
             refuse("pCPUs: no {} free bytes below 640 KiB to start them from; give maxcpus=1", arch::trampoline_bytes);
+        arch::log("starting {} other pCPUs", k.map.pcpus.size() - 1);
         if (std::optional<std::uint32_t> const missing{arch::start_other_pcpus(*page)})
             refuse("pCPU with APIC id {} did not start; give maxcpus= to leave it out", *missing);
     }

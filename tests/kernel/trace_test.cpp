@@ -6,6 +6,7 @@
 #include "boot/selftest.hpp"
 #include "boot/trace_report.hpp"
 #include "sched/system.hpp"
+#include "tests/kernel/cost.hpp"
 #include "tests/kernel/support.hpp"
 
 #include <arch/env.hpp>
@@ -15,33 +16,10 @@ namespace {
 
 using namespace sched::trace;
 
-constexpr unsigned rounds = 64;
+constexpr unsigned rounds = cost_rounds;
 constexpr std::uint64_t most_for_event_off = 4;
 constexpr std::uint64_t most_for_run_state = 30;
 constexpr std::uint64_t most_for_switch = 200;
-
-[[nodiscard]] bool counts_instructions() { return boot::kernel().options.khz == 1'000'000; }
-
-// Instructions of `rounds` times `act`, the loop included.
-template <typename Act>
-[[nodiscard, gnu::always_inline]] inline std::uint64_t ticks_of(Act const& act)
-{
-    std::uint64_t const start{arch::read_tsc()};
-    for (unsigned i = 0; i < rounds; ++i) {
-        act();
-        asm volatile("" ::: "memory"); // nothing may be kept over a round
-    }
-    return arch::read_tsc() - start;
-}
-
-// Of one call, rounded up, less the loop's own.
-template <typename Act>
-[[nodiscard, gnu::always_inline]] inline std::uint64_t cost_of(Act const& act)
-{
-    std::uint64_t const empty{ticks_of([] {})};
-    std::uint64_t const all{ticks_of(act)};
-    return (all - empty + rounds - 1) / rounds;
-}
 
 // A ring of 64 KiB for the calling pCPU, among rings of nobody's.
 class Rig {
