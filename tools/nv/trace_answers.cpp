@@ -28,14 +28,32 @@ void add_diff(CLI::App& trace, DiffOptions& options)
     diff.footer("Exit status: 0 the same, 1 they differ or are damaged, 2 usage or bad input.");
 }
 
+void add_why(CLI::App& trace, WhyOptions& options)
+{
+    CLI::App& why = *trace.add_subcommand("why", "Why a vCPU waited: who held its pCPU, which rule, what was idle");
+    why.add_option("VCPU@TIME", options.question,
+                   "d2v1@1.234s: since the first stamp, in s, ms, us or ns; without time its longest wait")
+        ->required();
+    why.add_option("FILE", options.trace.file, "xentrace file, ours or a real Xen's")->required();
+    why.add_option("--facts", options.trace.facts, "JSON file with what the trace lacks (default: the one beside it)");
+    add_places(why, options.trace);
+    why.footer("Exit status: 0 good, 1 it did not wait then or the file is damaged, 2 usage or bad input.");
+}
+
 } // namespace
 
-void add_trace_answers(CLI::App& trace, TraceAnswers& answers) { add_diff(trace, answers.diff); }
+void add_trace_answers(CLI::App& trace, TraceAnswers& answers)
+{
+    add_diff(trace, answers.diff);
+    add_why(trace, answers.why);
+}
 
 std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers const& answers)
 {
     if (trace.got_subcommand("diff"))
         return trace_diff(answers.diff);
+    if (trace.got_subcommand("why"))
+        return trace_why(answers.why);
     return std::nullopt;
 }
 

@@ -25,8 +25,18 @@ struct DiffOptions {
 // Throws (bad_input) for options that make no sense.
 [[nodiscard]] ExitCode trace_diff(DiffOptions const& options);
 
+struct WhyOptions {
+    TraceOptions trace;
+    std::string question; // VCPU@TIME, or VCPU: its longest wait
+};
+
+// What kept the vCPU from running then. `failed` if it did not wait then, or the trace is damaged up to there. Throws
+// (bad_input) for options that make no sense.
+[[nodiscard]] ExitCode trace_why(WhyOptions const& options);
+
 struct TraceAnswers {
     DiffOptions diff;
+    WhyOptions why;
 };
 
 // Puts them under `nv trace`.
