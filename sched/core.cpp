@@ -40,13 +40,17 @@ void Core::unlock_pair(CpuId a, CpuId b) HV_NO_THREAD_SAFETY_ANALYSIS
 
 // --- run states
 
-// Lock held. Time spent is added to the state that ends; a clock that went backwards adds nothing.
-void Core::enter_state(Vcpu& vcpu, RunState to, Instant now)
+// Lock held. Time spent is added to the state that ends; a clock that went backwards adds nothing. `stamp`: of the
+// change's record in the trace, if it has one.
+void Core::enter_state(CpuId self, Vcpu& vcpu, RunState to, Instant now, std::optional<std::uint64_t> stamp)
 {
+    arch::Env& env{pool_.env()};
     RunStateClock& clock{vcpu.run_state};
-    if (now > clock.entered) {
-        clock.spent[static_cast<unsigned>(clock.state)] += now - clock.entered;
+    if (now > clock.entered)
         clock.entered = now;
+    if (Instant const counted{env.counted_at(now, stamp ? *stamp : env.trace_clock(self))}; counted > clock.counted) {
+        clock.spent[static_cast<unsigned>(clock.state)] += counted - clock.counted;
+        clock.counted = counted;
     }
     clock.state = to;
 }
@@ -57,8 +61,7 @@ void Core::change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now)
     RunState const from{vcpu.run_state.state};
     if (from == to)
         return;
-    enter_state(vcpu, to, now);
-    pool_.tracer().runstate(self, now, from, to, vcpu.packed());
+    enter_state(self, vcpu, to, now, pool_.tracer().runstate(self, now, from, to, vcpu.packed()));
 }
 
 // Lock held. What is left to do once the vCPU may not run: leave the queue, or stop running.

@@ -94,7 +94,7 @@ private:
     friend class Parking;
 
     void attach_policy_data(Vcpu& vcpu);
-    static void enter_state(Vcpu& vcpu, RunState to, Instant now);
+    void enter_state(CpuId self, Vcpu& vcpu, RunState to, Instant now, std::optional<std::uint64_t> stamp);
     void change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now);
     void mark_migrating(CpuId self, Vcpu& vcpu, Instant now);
     void sleep_locked(CpuId self, Vcpu& vcpu, Instant now);

@@ -50,7 +50,7 @@ void Core::pcpu_up(CpuId self, Instant now)
         Guard guard{pcpu.lock, irqs_off};
         pcpu.current = pcpu.idle;
         pcpu.idle->set_running(true);
-        pcpu.idle->run_state = {.state = RunState::runnable, .entered = now};
+        pcpu.idle->run_state = {.state = RunState::runnable, .entered = now, .counted = now};
         // Readers of a trace want to see a pCPU's idle vCPU arrive before anything else happens there.
         change_state(self, *pcpu.idle, RunState::running, now);
         pool_.tracer().ring(self).set_current(idle_domain_id.value(), self.value());
@@ -143,7 +143,7 @@ Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId ini
     if (vcpu == nullptr || !storage_for(pool_.env(), node, ops_.vcpu, data))
         return fail(CoreError::no_memory);
     vcpu->set_flag(PauseFlag::down);
-    vcpu->run_state.entered = now;
+    vcpu->run_state.entered = vcpu->run_state.counted = now;
     vcpu->last_run_time = now;
     vcpu->hard_affinity = CpuMask::first_n(pool_.pcpu_limit());
     vcpu->soft_affinity = vcpu->hard_affinity;

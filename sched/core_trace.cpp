@@ -35,10 +35,6 @@ void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Du
                             : previous.is_runnable()              ? RunState::runnable
                                                                   : RunState::offline};
     HV_ASSERT(out == RunState::running && in != RunState::running);
-    enter_state(previous, left_for, now);
-    enter_state(next, RunState::running, now);
-    previous.last_run_time = now;
-
     using trace::entry;
     using trace::Event;
     trace::Tracer& tracer{pool_.tracer()};
@@ -46,20 +42,25 @@ void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Du
     std::uint16_t const to_domain{next.domain.id.value()}, to{next.index.value()};
     std::int64_t const most{slice_word(slice)};
     // All five at once, as it is nearly always: their room is asked for only once.
-    bool const done{tracer.wants(Event::switch_to) && tracer.wants(Event::runstate_change) &&
-                    tracer.all_quickly(self, entry(number_of(Event::switch_infprev), from_domain, from, ran.ns()),
-                                       entry(number_of(Event::switch_infnext), to_domain, to, waited.ns(), most),
-                                       entry(number_of(Event::switch_to), from_domain, from, to_domain, to),
-                                       entry(trace::runstate_event(out, left_for), previous.packed()),
-                                       entry(trace::runstate_event(in, RunState::running), next.packed()))};
-    if (!done) {
+    std::optional<std::uint64_t> stamp;
+    if (tracer.wants(Event::switch_to) && tracer.wants(Event::runstate_change))
+        stamp = tracer.all_quickly(self, entry(number_of(Event::switch_infprev), from_domain, from, ran.ns()),
+                                   entry(number_of(Event::switch_infnext), to_domain, to, waited.ns(), most),
+                                   entry(number_of(Event::switch_to), from_domain, from, to_domain, to),
+                                   entry(trace::runstate_event(out, left_for), previous.packed()),
+                                   entry(trace::runstate_event(in, RunState::running), next.packed()));
+    if (!stamp) {
         tracer.emit(self, now, Event::switch_infprev, from_domain, from, ran.ns());
         tracer.emit(self, now, Event::switch_infnext, to_domain, to, waited.ns(), most);
         tracer.emit(self, now, Event::switch_to, from_domain, from, to_domain, to);
         tracer.runstate(self, now, out, left_for, previous.packed());
-        tracer.runstate(self, now, in, RunState::running, next.packed());
+        stamp = tracer.runstate(self, now, in, RunState::running, next.packed());
     }
     tracer.ring(self).set_current(to_domain, to);
+
+    enter_state(self, previous, left_for, now, stamp);
+    enter_state(self, next, RunState::running, now, stamp);
+    previous.last_run_time = now;
 }
 
 // A vCPU that runs leaves on the pCPU where it runs, and after it the idle vCPUs, so that every run-state time is
@@ -75,7 +76,7 @@ void Core::close_trace(CpuId self, Instant now)
         for (Vcpu& vcpu : domain.vcpus) {
             // What it did on a pCPU that is not traced, the trace does not know, so it cannot tell the end of it.
             if (tracer.ring(vcpu.processor()).is_muted())
-                enter_state(vcpu, RunState::offline, now);
+                enter_state(self, vcpu, RunState::offline, now, std::nullopt);
             else
                 change_state(self, vcpu, RunState::offline, now);
         }

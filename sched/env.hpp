@@ -23,7 +23,7 @@ namespace hv::sched {
 
 template <typename E>
 concept Environment = requires(E& env, E const& view, CpuId cpu, NodeId node, TimerId timer, Instant when,
-                               std::size_t bytes, void* memory) {
+                               std::size_t bytes, void* memory, std::uint64_t stamp) {
     // The machine's shape. When it changes, the machine says so through the core and raises `generation`.
     { view.topology() } noexcept -> std::same_as<Topology const&>;
     // Ask a pCPU to reschedule soon. Idempotent until it does; callable with run-queue locks held.
@@ -39,6 +39,9 @@ concept Environment = requires(E& env, E const& view, CpuId cpu, NodeId node, Ti
     // The stamp of a trace record, in ns: strictly increasing on each pCPU, and in the order of cause and effect across
     // them.
     { env.trace_clock(cpu) } noexcept -> std::same_as<std::uint64_t>;
+    // When a change of run state, decided at `when` and recorded with that stamp, takes effect in the counters: time
+    // goes on during a decision, virtual time does not, though its stamps do.
+    { view.counted_at(when, stamp) } noexcept -> std::same_as<Instant>;
     // Memory for the trace records of `cpu`, the same at each call; its size is a power of two, or 0 for no trace.
     { env.trace_memory(cpu) } noexcept -> std::same_as<std::span<std::byte>>;
 };

@@ -34,9 +34,12 @@ enum class PauseFlag : std::uint32_t {
     event_pending = 1u << 31,
 };
 
+// Two clocks: a decision goes by the time that it was given, the books by the stamps of the trace's records, which are
+// written later in it; so that the two agree.
 struct RunStateClock {
     RunState state{RunState::offline};
-    Instant entered;
+    Instant entered;                 // for decisions
+    Instant counted;                 // what `spent` goes up to
     std::array<Duration, 4> spent{}; // by RunState; excludes the state that lasts
 };
 
@@ -44,7 +47,7 @@ struct DomainVcpuTag;
 
 // alignas: two pCPUs that each run a vCPU must not write to one cache line.
 struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
-    Vcpu(Domain& owner, VcpuIndex number, CpuId home) ;
+    Vcpu(Domain& owner, VcpuIndex number, CpuId home);
 
     Domain& domain;
     VcpuIndex const index;

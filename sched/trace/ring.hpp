@@ -122,6 +122,13 @@ public:
         return true;
     }
 
+    // The stamp of the last of so many records that were written at once, from what the clock said last.
+    template <std::size_t Records>
+    [[nodiscard]] static constexpr std::uint64_t last_stamp(std::uint64_t read)
+    {
+        return Records <= arch::Env::trace_clock_gap_ns ? read + Records - 1 : read;
+    }
+
     // Any record, any state of the ring. false: it was lost, and counted, or the ring is muted or has no memory.
     template <typename Clock>
     bool write_slowly(Clock const& clock, std::uint32_t number, std::span<std::uint32_t const> words)

@@ -16,12 +16,14 @@ void Tracer::set_listener(Listener listener)
             ring->take_the_long_way();
 }
 
-void Tracer::record_slowly(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words)
+std::uint64_t Tracer::record_slowly(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words)
 {
     Ring& own{ring(self)};
     if (listener_.event != nullptr && !own.is_muted())
         listener_.event(listener_.self, self, now, number, words);
-    own.write_slowly([&] { return env_.trace_clock(self); }, number, words);
+    std::optional<std::uint64_t> stamp;
+    own.write_slowly([&] { return *(stamp = env_.trace_clock(self)); }, number, words);
+    return stamp ? *stamp : env_.trace_clock(self); // a muted ring does not ask for the time
 }
 
 void Tracer::hello(CpuId self, Instant now)

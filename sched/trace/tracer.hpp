@@ -19,6 +19,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 
 namespace hv::sched::trace {
@@ -87,21 +88,29 @@ public:
             record(self, now, static_cast<std::uint32_t>(event), words...);
     }
 
-    [[gnu::always_inline]] void runstate(CpuId self, Instant now, RunStateCode from, RunStateCode to,
-                                         std::uint32_t packed_vcpu)
+    // Returns the record's stamp, nothing if such records are not wanted.
+    [[gnu::always_inline]] std::optional<std::uint64_t> runstate(CpuId self, Instant now, RunStateCode from,
+                                                                 RunStateCode to, std::uint32_t packed_vcpu)
     {
         if (!wants(Event::runstate_change)) // All its sixteen numbers are of one subclass.
-            return;
+            return std::nullopt;
         std::uint32_t const number{runstate_event(from, to)};
-        if (!quickly(self, number, packed_vcpu)) [[unlikely]]
-            record_slowly(self, now, number, std::array{packed_vcpu});
+        std::uint64_t stamp{0};
+        if (!ring(self).try_write([&] { return stamp = env_.trace_clock(self); }, [] {}, number, packed_vcpu))
+            [[unlikely]]
+            stamp = record_slowly(self, now, number, std::array{packed_vcpu});
+        return stamp;
     }
 
-    // Several records that nothing comes between, all of them wanted. false: nothing was done, emit them one by one.
+    // Several records that nothing comes between, all of them wanted. nullopt: nothing was done, emit them one by one.
+    // Else the stamp of the last one; those before it are, at most, a nanosecond a record earlier.
     template <typename... Entries>
-    [[nodiscard, gnu::always_inline]] bool all_quickly(CpuId self, Entries const&... entries)
+    [[nodiscard, gnu::always_inline]] std::optional<std::uint64_t> all_quickly(CpuId self, Entries const&... entries)
     {
-        return ring(self).try_write_all([&] { return env_.trace_clock(self); }, [] {}, entries...);
+        std::uint64_t read{0};
+        if (!ring(self).try_write_all([&] { return read = env_.trace_clock(self); }, [] {}, entries...))
+            return std::nullopt;
+        return Ring::last_stamp<sizeof...(Entries)>(read);
     }
 
     // The first record of a pCPU but for its idle vCPU's arrival: what a file without its directory would not tell.
@@ -133,7 +142,8 @@ private:
         record_slowly(self, now, number, list);
     }
 
-    void record_slowly(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words);
+    // Returns the record's stamp, even if it was lost.
+    std::uint64_t record_slowly(CpuId self, Instant now, std::uint32_t number, std::span<std::uint32_t const> words);
 
     arch::Env& env_;
     std::span<Ring* const> rings_;

@@ -69,7 +69,7 @@ HV_SELFTEST(trace_costs_few_instructions)
     CpuId const self{arch::this_cpu()};
     Instant const now{arch::clock_now()};
     arch::IrqSave const irqs;
-    auto const run_state = [=, &tracer] {
+    auto const run_state = [=, &tracer]() __attribute__((always_inline)) {
         tracer.runstate(self, now, RunStateCode::runnable, RunStateCode::running, 0x00010000);
     };
     run_state(); // The first one finds out where the ring's end is.

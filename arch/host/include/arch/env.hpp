@@ -43,6 +43,7 @@ public:
     }
     void release(void* memory, std::size_t bytes) noexcept { machine_.release(memory, bytes); }
     [[nodiscard]] std::uint64_t trace_clock(CpuId cpu) noexcept { return machine_.trace_clock(cpu); }
+    [[nodiscard]] static constexpr Instant counted_at(Instant now, std::uint64_t) noexcept { return now; }
     [[nodiscard]] std::span<std::byte> trace_memory(CpuId cpu) noexcept { return machine_.trace_memory(cpu); }
 
 private:

@@ -28,6 +28,10 @@ public:
     {
         return static_cast<std::uint64_t>(clock_at(read_tscp()).ns());
     }
+    [[nodiscard]] static constexpr Instant counted_at(Instant, std::uint64_t stamp) noexcept
+    {
+        return Instant::at_ns(static_cast<std::int64_t>(stamp));
+    }
     [[nodiscard]] std::span<std::byte> trace_memory(CpuId cpu) noexcept;
 };
 
