@@ -129,8 +129,8 @@ public:
     // gets it.
     void begin_destruction(DomainAccount& account);
 
-    // For idle pCPUs of the node: zero up to `budget` pages that dead domains left there, and say how many. 16 pages
-    // take some ten microseconds.
+    // For idle pCPUs of the node: zero up to `budget` pages that dead domains left there, and say how many. With
+    // interrupts off, so few at a time: one takes half a microsecond.
     [[nodiscard]] std::uint64_t scrub_some(NodeId node, std::uint64_t budget);
 
     // Make `to` (null: the kernel) the owner of an allocated block. Errors: over_limit; bad_request if `to` is not

@@ -10,6 +10,7 @@
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/timers.hpp"
+#include "arch/x86_64/tlb.hpp"
 #include "arch/x86_64/trap_frame.hpp"
 #include "arch/x86_64/upcalls.hpp"
 
@@ -19,12 +20,15 @@ namespace hv::arch {
 namespace {
 
 constinit std::atomic<UpCalls const*> up_calls{nullptr};
+constinit IdleWork const* idle_work{nullptr};
 
 } // namespace
 
 // release and acquire: the functions of the new table may rely on what was written before it was installed.
 void install_up_calls(UpCalls const* calls) noexcept { up_calls.store(calls, std::memory_order_release); }
 UpCalls const* installed_up_calls() noexcept { return up_calls.load(std::memory_order_acquire); }
+
+void install_idle_work(IdleWork const& work) noexcept { idle_work = &work; }
 
 void ask_to_reschedule(CpuId cpu) noexcept
 {
@@ -55,6 +59,9 @@ void idle_once() noexcept
     if (this_percpu().asked_to_reschedule.load(std::memory_order_relaxed)) {
         reschedule_if_asked();
         irqs_enable();
+    } else if (idle_work != nullptr && idle_work->some(idle_work->self)) {
+        irqs_enable();
+        relax(); // Also ends this pCPU's turn, where pCPUs take turns.
     } else {
         enable_and_halt();
     }
@@ -90,6 +97,10 @@ void handle_interrupt(Vector vector)
     case Vector::call:
         apic_end_of_interrupt();
         serve_calls();
+        return;
+    case Vector::shoot_down:
+        apic_end_of_interrupt();
+        serve_shoot_down();
         return;
     case Vector::apic_error:
         panic("the local APIC reports an error: an interrupt was sent to nobody or with a bad vector");

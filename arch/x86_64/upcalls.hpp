@@ -28,10 +28,20 @@ void reschedule_if_asked() noexcept;
 // Asks a pCPU to reschedule. Idempotent until it does; callable with any lock held.
 void ask_to_reschedule(CpuId cpu) noexcept;
 
-// What a pCPU does when there is nothing to do: halts with interrupts on, and serves interrupts and requests.
+// What idle pCPUs do before they halt: `some` does a few microseconds of it, with interrupts off and no lock held, and
+// says whether there was anything to do. Between two of them interrupts and requests are served.
+struct IdleWork {
+    void* self{nullptr};
+    bool (*some)(void* self) noexcept {nullptr};
+};
+// Once, before other pCPUs run. `work` must stay where it is.
+void install_idle_work(IdleWork const& work) noexcept;
+
+// What a pCPU does when there is nothing to run: idle work, then it halts with interrupts on, and serves interrupts and
+// requests.
 [[noreturn]] void idle_forever() noexcept;
-// One step of it: returns after at least one interrupt, or at once if a request was served. Interrupts on before and
-// after.
+// One step of it: returns after at least one interrupt, or at once if a request was served or work was done. Interrupts
+// on before and after.
 void idle_once() noexcept;
 
 } // namespace hv::arch
