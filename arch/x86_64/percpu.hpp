@@ -6,6 +6,7 @@
 #pragma once
 
 #include "arch/generic/lock_order.hpp"
+#include "arch/generic/shoot_down.hpp"
 #include "arch/generic/types.hpp"
 #include "arch/x86_64/descriptors.hpp"
 #include "arch/x86_64/timer_queue.hpp"
@@ -44,6 +45,7 @@ struct alignas(cache_line) Percpu {
     alignas(cache_line) std::atomic<bool> asked_to_reschedule{false}; // set by anybody, cleared by this pCPU
     std::atomic<bool> is_up{false};                                   // set by this pCPU when it has started
     std::atomic<Call const*> call{nullptr};                           // filled by anybody, emptied by this pCPU
+    ShootDown::Inbox shoot_down;                                      // tlb.hpp
     Watched watched;                                                  // its members say
     alignas(cache_line) TimerQueue timers;                            // has its lock
 };

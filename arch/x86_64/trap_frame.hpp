@@ -19,6 +19,7 @@ enum class Vector : std::uint8_t {
     timer = 0xE0,
     reschedule = 0xE1,
     call = 0xE2,
+    shoot_down = 0xE3,
     apic_error = 0xEE,
     spurious = 0xEF,
 };
