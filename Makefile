@@ -125,26 +125,35 @@ $(O)/take_turns.so: tools/turns/take_turns.cpp
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) $(COMMON) $(GCC_WARN) -O2 -fPIC -shared $< -o $@
-$(O)/nv: | $(O)/take_turns.so
+$(O)/nv: | $(O)/take_turns.so $(O)/timeline.html
+# The page of nv trace html, without a trace: our script and style, and the library that they use, in one file.
+page_src := tools/page/style.css tools/page/stream.js tools/page/model.js tools/page/draw.js tools/page/panels.js tools/page/main.js
+D3 ?= /usr/share/nodejs/d3/dist/d3.min.js
+$(O)/timeline.html: tools/page/page.html $(page_src)
+	@mkdir -p $(@D)
+	$(call say,PAGE,$@)
+	$(Q)sed $(foreach f,$(page_src),-e '/@$(notdir $(f))@/{r $(f)' -e 'd}') -e '/@d3@/{r $(D3)' -e 'd}' $< >$@.part
+	$(Q)grep -q d3js.org $@.part || { echo "numavisor: $(D3) is missing; install it with: scripts/install-deps run" >&2; exit 1; }
+	$(Q)mv $@.part $@
 $(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
-	$(Q)$(CXX) -pthread $^ -lfmt -o $@
+	$(Q)$(CXX) -pthread $^ -lfmt -lz -o $@
 $(O)/nv-clang: $(call objects,clang,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
-	$(Q)$(CLANGXX) -pthread $^ -lfmt -o $@
+	$(Q)$(CLANGXX) -pthread $^ -lfmt -lz -o $@
 $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
-	$(Q)$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -o $@
+	$(Q)$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -lz -o $@
 $(O)/unit-asan: $(call objects,asan,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
-	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -o $@
+	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -lz -o $@
 $(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
 $(O)/fuzz-targets: $(call objects,fuzz,$(host_src) $(nv_lib_src) $(fuzz_src))
 	$(call say,LINK,$@)
-	$(Q)$(CLANGXX) -pthread -fsanitize=fuzzer,address,undefined $^ -lfmt -o $@
+	$(Q)$(CLANGXX) -pthread -fsanitize=fuzzer,address,undefined $^ -lfmt -lz -o $@
 
 # -z now: else the first call of a library's function counts as a thousand instructions, its look-up.
 $(O)/bench-micro: $(call objects,bench,$(sched_src) arch/host/machine_shape.cpp $(bench_src))

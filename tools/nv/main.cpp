@@ -3,6 +3,7 @@
 #include "tools/nv/errors.hpp"
 #include "tools/nv/files.hpp"
 #include "tools/nv/pack.hpp"
+#include "tools/nv/page.hpp"
 #include "tools/nv/run.hpp"
 #include "tools/nv/scenario.hpp"
 #include "tools/nv/sim.hpp"
@@ -219,10 +220,14 @@ void add_trace(CLI::App& app, TraceOptions& options)
     check.footer("Exit status: 0 good, 1 a rule is broken or the file is damaged, 2 usage or bad input.");
     CLI::App& perfetto = *trace.add_subcommand("perfetto", "A file for the viewer at ui.perfetto.dev");
     add_trace_export(perfetto, options, "File to write, usually .pftrace");
+    CLI::App& html = *trace.add_subcommand("html", "One page with a timeline that any browser opens, offline too");
+    add_trace_export(html, options, "Page to write");
+    html.add_option("--from", options.from, "Only from this second on, counted from the first stamp");
+    html.add_option("--to", options.to, "Only up to this second");
     trace.add_subcommand("formats", "The formats file with which xentrace_format prints our events");
 }
 
-ExitCode do_trace(CLI::App const& command, TraceOptions const& options)
+ExitCode do_trace(CLI::App const& command, TraceOptions const& options, std::filesystem::path const& folder)
 {
     if (command.got_subcommand("formats"))
         return trace_formats();
@@ -230,6 +235,8 @@ ExitCode do_trace(CLI::App const& command, TraceOptions const& options)
         return trace_check(options);
     if (command.got_subcommand("perfetto"))
         return trace_perfetto(options);
+    if (command.got_subcommand("html"))
+        return trace_html(options, folder / page_name);
     return command.got_subcommand("dump") ? trace_dump(options) : trace_summary(options);
 }
 
@@ -302,7 +309,7 @@ ExitCode dispatch(int argc, char** argv)
     if (std::optional<ExitCode> const code = do_trace_answer(*app.get_subcommand("trace"), trace_answers))
         return *code;
     if (app.got_subcommand("trace"))
-        return do_trace(*app.get_subcommand("trace"), trace_options);
+        return do_trace(*app.get_subcommand("trace"), trace_options, folder);
     return do_run(run_arguments, app.get_subcommand("run")->count("--selftest") != 0);
 }
 

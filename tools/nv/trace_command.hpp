@@ -3,6 +3,7 @@
 
 #include "tools/nv/errors.hpp"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,8 @@ struct TraceOptions {
 [[nodiscard]] ExitCode trace_check(TraceOptions const& options);
 // Files for other viewers, in options.output; `failed` if the trace is damaged: the file is of what could be read.
 [[nodiscard]] ExitCode trace_perfetto(TraceOptions const& options);
+// `page`: the template of the page, which lies beside nv.
+[[nodiscard]] ExitCode trace_html(TraceOptions const& options, std::filesystem::path const& page);
 // The formats file on stdout.
 [[nodiscard]] ExitCode trace_formats();
 

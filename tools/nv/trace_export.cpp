@@ -1,8 +1,11 @@
 // The sub-commands that turn a trace into something for another viewer: all are one pass over the records.
+#include "tools/nv/page.hpp"
 #include "tools/nv/perfetto.hpp"
 #include "tools/nv/trace_command.hpp"
 #include "tools/nv/trace_input.hpp"
 #include "tools/nv/trace_progress.hpp"
+
+#include <fmt/format.h>
 
 namespace hv::nv {
 
@@ -40,6 +43,24 @@ ExitCode trace_perfetto(TraceOptions const& options)
         require_nodes(facts, pcpus);
         sink.emplace(options.output);
         return PerfettoExporter{*sink, facts, hertz, pcpus};
+    });
+    if (sink)
+        sink->close();
+    return code;
+}
+
+ExitCode trace_html(TraceOptions const& options, std::filesystem::path const& page_file)
+{
+    std::string const page{load_page(page_file)};
+    PageOptions page_options{.title = options.file, .from = options.from, .to = options.to};
+    std::optional<FileSink> sink;
+    ExitCode const code = convert(options, [&](TraceFacts const& facts, std::uint64_t hertz, auto const& pcpus) {
+        require_nodes(facts, pcpus);
+        if (facts.run)
+            page_options.title = fmt::format("{}, {}, seed {}", facts.run->scenario.name, facts.run->scenario.policy,
+                                             facts.run->scenario.seed);
+        sink.emplace(options.output);
+        return PageExporter{*sink, page, facts, hertz, pcpus, page_options};
     });
     if (sink)
         sink->close();
