@@ -41,19 +41,24 @@ void SimMachine::handle(EventHeap::Slot slot)
 {
     if (slot < fixed_slots()) {
         executing_ = CpuId{static_cast<CpuId::Rep>(slot / slots_per_pcpu)};
-        if (slot % slots_per_pcpu == ipi_slot)
+        is_waking_ = false;
+        if (slot % slots_per_pcpu == ipi_slot) {
+            delayed_.clear(executing_);
             wanted_.set(executing_);
-        else
+        } else {
             client_->timer(executing_, TimerId{slot % slots_per_pcpu}, now_);
+        }
         return;
     }
     TimerId const timer{slot - fixed_slots() + first_moving_timer};
+    is_waking_ = true;
     executing_ = client_->place_of(timer, armed_on_[slot - fixed_slots()]);
     client_->timer(executing_, timer, now_);
 }
 
 void SimMachine::carry_out_reschedules()
 {
+    is_waking_ = false;
     while (std::optional<CpuId> const cpu = wanted_.first()) {
         wanted_.clear(*cpu);
         requested_[cpu->value()] = 0;
@@ -75,12 +80,22 @@ void SimMachine::reschedule_all()
 
 void SimMachine::tickle(CpuId cpu) noexcept
 {
+    std::uint32_t const slot{cpu.value() * slots_per_pcpu + ipi_slot};
+    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu)) { // It has a reason of its own to decide now.
+        delayed_.clear(cpu);
+        events_.drop(slot);
+        wanted_.set(cpu);
+        return;
+    }
     if (std::exchange(requested_[cpu.value()], 1) != 0)
         return;
-    if (cpu == executing_ || costs_.ipi == Duration{})
+    if (cpu == executing_ && is_waking_ && costs_.wake > Duration{}) {
+        delayed_.set(cpu);
+        events_.put(slot, now_ + costs_.wake);
+    } else if (cpu == executing_ || costs_.ipi == Duration{})
         wanted_.set(cpu);
     else
-        events_.put(cpu.value() * slots_per_pcpu + ipi_slot, now_ + costs_.ipi);
+        events_.put(slot, now_ + costs_.ipi);
 }
 
 EventHeap::Slot SimMachine::slot_of(CpuId cpu, TimerId timer) const

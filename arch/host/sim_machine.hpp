@@ -2,7 +2,7 @@
 //
 // Events are handled by time, then in the order in which they were created. After each event the reschedules that were
 // asked for are carried out, lowest pCPU first, until none is left. A reschedule asked of another pCPU arrives `ipi`
-// later; while one is asked for and not carried out, further requests to that pCPU are dropped. Timers from timer 16 on
+// later, one that a vCPU's timer asks of its own pCPU `wake` later; while one is asked for and not carried out, further requests to that pCPU are dropped. Timers from timer 16 on
 // (see sched/pool.hpp: the wake-ups of vCPUs) are told apart by their number alone: arming one on another pCPU moves
 // it, and the client says on which pCPU it is handled. Scheduler code takes no time. The rules are those of
 // docs/scenario-format.md. Single-threaded. Floor: arch/host.
@@ -34,6 +34,7 @@ protected:
 struct SimCosts {
     Duration ipi;        // from a request to the reschedule of another pCPU
     Duration timer_late; // timers of the scheduler fire up to this late
+    Duration wake{};     // from a vCPU's wake-up by its timer to the reschedule of the same pCPU
 };
 
 class SimMachine final : public Machine {
@@ -89,6 +90,8 @@ private:
     std::uint64_t last_stamp_{0};
     EventHeap events_;
     std::vector<CpuId> armed_on_; // by moving timer
+    bool is_waking_{false};       // the event is a vCPU's timer
+    CpuMask delayed_;             // asked for by a wake-up, on its way
     CpuMask wanted_;              // reschedules to carry out after this event
     std::vector<char> requested_; // asked for, not carried out yet
     std::vector<std::vector<std::byte>> trace_memory_;

@@ -15,7 +15,7 @@ public:
     {
         return check_start() && check_header() && check_tables() && check_pcpus() && check_nodes() &&
                check_distances() && check_masks() && check_domains() && check_model() && check_vcpus() &&
-               check_params();
+               check_steps() && check_params();
     }
     [[nodiscard]] ImageError const& error() const { return error_; }
     [[nodiscard]] std::span<std::byte const> image() const { return image_; }
@@ -76,6 +76,7 @@ private:
     bool check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::uint32_t index);
     bool check_workload(VcpuRecord const& vcpu);
     bool check_pair(DomainRecord const& domain, VcpuRecord const& vcpu, std::uint32_t index);
+    bool check_steps();
     bool check_params();
     bool check_model();
 

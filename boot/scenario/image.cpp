@@ -41,7 +41,7 @@ void describe(ImageError const& error, Sink& sink)
 MachineCosts ScenarioView::costs() const
 {
     Header const& h = header();
-    return {ns(h.cpu_bringup_stagger_ns), ns(h.ipi_ns), ns(h.ctxsw_ns), ns(h.timer_late_ns)};
+    return {ns(h.cpu_bringup_stagger_ns), ns(h.ipi_ns), ns(h.ctxsw_ns), ns(h.timer_late_ns), ns(h.wake_ns)};
 }
 
 CpuMask ScenarioView::mask(std::uint32_t row) const
@@ -72,7 +72,7 @@ std::optional<CpuMask> ScenarioView::soft_affinity(VcpuRecord const& vcpu) const
     return mask(vcpu.soft_mask);
 }
 
-WorkloadSpec ScenarioView::workload(VcpuRecord const& vcpu)
+WorkloadSpec ScenarioView::workload(VcpuRecord const& vcpu) const
 {
     return {.kind = vcpu.kind,
             .has_token = vcpu.has_token != 0,
@@ -84,7 +84,8 @@ WorkloadSpec ScenarioView::workload(VcpuRecord const& vcpu)
             .period = ns(vcpu.period_ns),
             .phase = ns(vcpu.phase_ns),
             .grid = ns(vcpu.grid_ns),
-            .guard = ns(vcpu.guard_ns)};
+            .guard = ns(vcpu.guard_ns),
+            .steps = table<StepRecord>(Table::steps).subspan(vcpu.first_step, vcpu.step_count)};
 }
 
 std::optional<std::int64_t> ScenarioView::param(std::string_view key) const

@@ -41,10 +41,11 @@ struct WorkloadSpec {
     Duration block_min{}, block_max{}; // burst, jbb, memory, fork
     Duration period{}, phase{};        // periodic
     Duration grid{}, guard{};          // gridsleep
+    std::span<StepRecord const> steps{}; // recorded
 };
 
 struct MachineCosts {
-    Duration cpu_bringup_stagger, ipi, ctxsw, timer_late;
+    Duration cpu_bringup_stagger, ipi, ctxsw, timer_late, wake;
 };
 
 class ScenarioView {
@@ -105,7 +106,7 @@ public:
         return mask_of(d.preferred_nodes);
     }
     [[nodiscard]] static std::optional<NodeMask> memory_nodes(DomainRecord const& d) { return mask_of(d.memory_nodes); }
-    [[nodiscard]] static WorkloadSpec workload(VcpuRecord const& vcpu);
+    [[nodiscard]] WorkloadSpec workload(VcpuRecord const& vcpu) const;
     // The value of a policy parameter; nothing: not given.
     [[nodiscard]] std::optional<std::int64_t> param(std::string_view key) const;
 

@@ -1,13 +1,15 @@
 // The bytes of a scenario image: what `nv pack` writes and what kernel and simulator read, so that both run the same
 // thing.
 //
-// Little-endian, fixed-layout records, no pointers: a Header, then eight tables in the order of Table, each starting at
+// Little-endian, fixed-layout records, no pointers: a Header, then nine tables in the order of Table, each starting at
 // a multiple of 8 exactly where the one before it ended. Times are in ns unless the name says otherwise. Texts are
 // NUL-terminated and padded with NULs. Everything unused is zero. Sets of pCPUs are rows of the mask table, as many
 // 64-bit words a row as the machine needs; sets of nodes are one word, where zero means "not given". A change of this
 // file is a change of image_version. Plain data, no state, no locks. Use it through boot/scenario/image.hpp. Floor:
-// boot (shared with the host; includes arch/generic only).
+// boot (shared with the host).
 #pragma once
+
+#include "sched/guest/step.hpp"
 
 #include <array>
 #include <bit>
@@ -20,7 +22,7 @@ namespace hv::scenario {
 static_assert(std::endian::native == std::endian::little, "images are little-endian and read in place");
 
 inline constexpr std::uint32_t image_magic = 0x43535648; // "HVSC"
-inline constexpr std::uint16_t image_version = 2;
+inline constexpr std::uint16_t image_version = 3;
 inline constexpr std::size_t image_align = 8;
 
 // What validate() and the parser of `nv` allow.
@@ -31,6 +33,7 @@ inline constexpr std::uint32_t max_domain_vcpus = 4096;
 inline constexpr std::uint32_t max_vcpus = 65'536;
 inline constexpr std::uint32_t max_masks = 2 * max_vcpus + max_domains;
 inline constexpr std::uint32_t max_params = 64;
+inline constexpr std::uint32_t max_steps = 16u << 20; // of all recorded vCPUs together
 inline constexpr std::uint16_t max_domain_id = 32'000; // 32767 is the idle domain, 32768 is xenalyze's own
 inline constexpr std::uint32_t max_weight = 65'535;
 inline constexpr std::uint32_t max_cap_per_vcpu = 100;              // percent of one pCPU
@@ -48,8 +51,8 @@ using ShortText = std::array<char, 32>;
 using NameText = std::array<char, 64>;
 using LongText = std::array<char, 256>;
 
-enum class Table : std::uint8_t { pcpus, nodes, distances, domains, vcpus, masks, params, model };
-inline constexpr std::size_t table_count = 8;
+enum class Table : std::uint8_t { pcpus, nodes, distances, domains, vcpus, masks, params, model, steps };
+inline constexpr std::size_t table_count = 9;
 
 struct TableRef {
     std::uint32_t offset; // bytes from the start of the image, a multiple of 8
@@ -70,7 +73,7 @@ struct Header {
     std::uint32_t checksum; // image_checksum() of the whole image
     std::uint64_t seed;
     std::uint64_t warmup_ns, duration_ns; // figures are taken in [warmup, warmup + duration]
-    std::uint64_t cpu_bringup_stagger_ns, ipi_ns, ctxsw_ns, timer_late_ns;
+    std::uint64_t cpu_bringup_stagger_ns, ipi_ns, ctxsw_ns, timer_late_ns, wake_ns;
     std::uint32_t tslice_ms, ratelimit_us;
     std::uint32_t trace_mask;     // xentrace event mask; 0: no trace
     std::uint32_t trace_ring_kib; // per pCPU; 0: the kernel's own choice
@@ -82,8 +85,8 @@ struct Header {
     LongText description;
     std::array<TableRef, table_count> tables;
 };
-static_assert(sizeof(Header) == 544 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
-              offsetof(Header, tslice_ms) == 72 && offsetof(Header, policy) == 96 && offsetof(Header, tables) == 480);
+static_assert(sizeof(Header) == 560 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
+              offsetof(Header, tslice_ms) == 80 && offsetof(Header, policy) == 104 && offsetof(Header, tables) == 488);
 
 // By pCPU number. Sockets and cores are numbered over the whole machine, without gaps; equal core = SMT siblings.
 struct PcpuRecord {
@@ -122,7 +125,7 @@ struct DomainRecord {
 static_assert(sizeof(DomainRecord) == 128 && offsetof(DomainRecord, first_vcpu) == 16 &&
               offsetof(DomainRecord, memory_mib) == 32 && offsetof(DomainRecord, name) == 64);
 
-// From jbb on they are classes of the memory cost model, which must be there then.
+// From jbb to cpu they are classes of the memory cost model, which must be there then.
 enum class WorkloadKind : std::uint16_t {
     hog = 0,
     burst = 1,
@@ -132,9 +135,14 @@ enum class WorkloadKind : std::uint16_t {
     jbb = 5,
     memory = 6,
     fork = 7,
-    cpu = 8
+    cpu = 8,
+    recorded = 9
 };
-inline constexpr std::uint16_t last_workload_kind = 8;
+inline constexpr std::uint16_t last_workload_kind = 9;
+[[nodiscard]] constexpr bool is_of_model(WorkloadKind kind)
+{
+    return kind >= WorkloadKind::jbb && kind <= WorkloadKind::cpu;
+}
 
 // Fields that a kind does not use are zero.
 struct VcpuRecord {
@@ -148,9 +156,13 @@ struct VcpuRecord {
     std::uint64_t block_min_ns, block_max_ns; // burst, jbb, memory, fork
     std::uint64_t period_ns, phase_ns;        // periodic
     std::uint64_t grid_ns, guard_ns;          // gridsleep
+    std::uint32_t first_step, step_count;     // recorded: consecutive rows of the step table, in the order of vCPUs
 };
-static_assert(sizeof(VcpuRecord) == 80 && offsetof(VcpuRecord, hard_mask) == 8 &&
+static_assert(sizeof(VcpuRecord) == 88 && offsetof(VcpuRecord, hard_mask) == 8 &&
               offsetof(VcpuRecord, run_min_ns) == 16);
+
+// What recorded vCPUs do; `target` is a row of the vCPU table.
+using StepRecord = sched::guest::Step;
 
 // A parameter of the scheduling policy.
 struct ParamRecord {
@@ -173,7 +185,7 @@ static_assert(sizeof(ModelClassRecord) == 24 && sizeof(ModelRecord) == 144);
 
 static_assert(std::is_trivially_copyable_v<Header> && std::is_trivially_copyable_v<DomainRecord> &&
               std::is_trivially_copyable_v<VcpuRecord> && std::is_trivially_copyable_v<ParamRecord> &&
-              std::is_trivially_copyable_v<ModelRecord>);
+              std::is_trivially_copyable_v<ModelRecord> && std::is_trivially_copyable_v<StepRecord>);
 
 // 64-bit words in one row of the mask table of a machine with `pcpus` pCPUs.
 [[nodiscard]] constexpr std::uint32_t mask_words(std::uint32_t pcpus) { return (pcpus + 63) / 64; }

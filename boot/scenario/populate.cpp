@@ -12,9 +12,9 @@ Outcome no_memory(DomainRecord const& record)
                               "give the machine more memory, or the scenario fewer vCPUs"});
 }
 
-sched::guest::Workload workload_of(VcpuRecord const& record)
+sched::guest::Workload workload_of(ScenarioView scenario, VcpuRecord const& record)
 {
-    WorkloadSpec const spec{ScenarioView::workload(record)};
+    WorkloadSpec const spec{scenario.workload(record)};
     return {.kind = static_cast<sched::guest::WorkloadKind>(spec.kind),
             .run_min = spec.run_min,
             .run_max = spec.run_max,
@@ -25,13 +25,15 @@ sched::guest::Workload workload_of(VcpuRecord const& record)
             .grid = spec.grid,
             .guard = spec.guard,
             .partner = spec.partner,
-            .has_token = spec.has_token};
+            .has_token = spec.has_token,
+            .steps = spec.steps};
 }
 
 static_assert(static_cast<int>(WorkloadKind::hog) == static_cast<int>(sched::guest::WorkloadKind::hog) &&
               static_cast<int>(WorkloadKind::gridsleep) == static_cast<int>(sched::guest::WorkloadKind::gridsleep) &&
               static_cast<int>(WorkloadKind::jbb) == static_cast<int>(sched::guest::WorkloadKind::jbb) &&
-              static_cast<int>(WorkloadKind::cpu) == static_cast<int>(sched::guest::WorkloadKind::cpu));
+              static_cast<int>(WorkloadKind::cpu) == static_cast<int>(sched::guest::WorkloadKind::cpu) &&
+              static_cast<int>(WorkloadKind::recorded) == static_cast<int>(sched::guest::WorkloadKind::recorded));
 
 sched::guest::ModelParams model_of(ModelRecord const& record)
 {
@@ -61,7 +63,7 @@ struct Builder {
             CpuId const home{vcpu.initial_pcpu};
             executing(home);
             auto const made = system.core().create_vcpu(home, domain, home, now);
-            if (!made || system.guests().add(**made, workload_of(vcpu), seed) == nullptr)
+            if (!made || system.guests().add(**made, workload_of(scenario, vcpu), seed) == nullptr)
                 return no_memory(record);
         }
         return done;

@@ -8,11 +8,11 @@ namespace {
 constexpr std::array<std::uint32_t, table_count> record_bytes{
     sizeof(PcpuRecord),   sizeof(NodeRecord), sizeof(Distance),
     sizeof(DomainRecord), sizeof(VcpuRecord), 0 /* a mask row: depends on the machine */,
-    sizeof(ParamRecord),  sizeof(ModelRecord)};
+    sizeof(ParamRecord),  sizeof(ModelRecord), sizeof(StepRecord)};
 
 constexpr std::array<char const*, table_count> table_names{"header.pcpus",   "header.nodes", "header.distances",
                                                            "header.domains", "header.vcpus", "header.masks",
-                                                           "header.params",  "header.model"};
+                                                           "header.params",  "header.model", "header.steps"};
 
 } // namespace
 
@@ -22,7 +22,7 @@ bool Checker::check_start()
         return refuse("header", 0, reinterpret_cast<std::uintptr_t>(image_.data()) % image_align,
                       "a start at a multiple of 8");
     if (image_.size() < sizeof(Header))
-        return refuse("header", 0, image_.size(), "an image of at least 544 bytes");
+        return refuse("header", 0, image_.size(), "an image of at least 560 bytes");
     Header const& h = header();
     if (!range("header.magic", h.magic, image_magic, image_magic) ||
         !range("header.version", h.version, image_version, image_version) ||
@@ -45,6 +45,7 @@ bool Checker::check_header()
     return time("header.warmup_ns", h.warmup_ns) && time("header.duration_ns", h.duration_ns, 1) &&
            time("header.cpu_bringup_stagger_ns", h.cpu_bringup_stagger_ns) && time("header.ipi_ns", h.ipi_ns) &&
            time("header.ctxsw_ns", h.ctxsw_ns) && time("header.timer_late_ns", h.timer_late_ns) &&
+           time("header.wake_ns", h.wake_ns) &&
            range("header.tslice_ms", h.tslice_ms, 1, max_tslice_ms) &&
            range("header.ratelimit_us", h.ratelimit_us, 0, max_ratelimit_us) &&
            range("header.trace_ring_kib", h.trace_ring_kib, 0, max_ring_kib) &&
@@ -66,7 +67,8 @@ bool Checker::check_tables()
         !range(table_names[4], ref(Table::vcpus).count, 0, max_vcpus) ||
         !range(table_names[5], ref(Table::masks).count, 0, max_masks) ||
         !range(table_names[6], ref(Table::params).count, 0, max_params) ||
-        !range(table_names[7], ref(Table::model).count, 0, 1))
+        !range(table_names[7], ref(Table::model).count, 0, 1) ||
+        !range(table_names[8], ref(Table::steps).count, 0, max_steps))
         return false;
     std::uint64_t end{sizeof(Header)};
     for (std::size_t i = 0; i < table_count; ++i) {

@@ -58,14 +58,38 @@ bool Checker::check_domains()
 bool Checker::check_vcpus()
 {
     row_ = 0;
+    std::uint64_t next_step{0};
     for (std::uint32_t d = 0; d < ref(Table::domains).count; ++d) {
         auto const& domain = record<DomainRecord>(Table::domains, d);
         for (std::uint32_t index = 0; index < domain.vcpu_count; ++index, ++row_) {
             auto const& vcpu = record<VcpuRecord>(Table::vcpus, row_);
             if (!check_vcpu(vcpu, domain.vcpu_count, index) || !check_workload(vcpu) ||
-                !check_pair(domain, vcpu, index))
+                !check_pair(domain, vcpu, index) || !range("vcpu.first_step", vcpu.first_step, next_step, next_step) ||
+                !range("vcpu.step_count", vcpu.step_count, 0,
+                       vcpu.kind == WorkloadKind::recorded ? ref(Table::steps).count - next_step : 0))
                 return false;
+            next_step += vcpu.step_count;
         }
+    }
+    row_ = 0;
+    return range("header.steps", ref(Table::steps).count, next_step, next_step);
+}
+
+// Only recorded vCPUs are notified: they lose no event, and one to a vCPU that expects none has no meaning.
+bool Checker::check_steps()
+{
+    std::uint32_t const vcpus = ref(Table::vcpus).count;
+    for (row_ = 0; row_ < ref(Table::steps).count; ++row_) {
+        auto const& step = record<StepRecord>(Table::steps, row_);
+        bool const is_timed = step.kind <= sched::guest::StepKind::sleep;
+        bool const notifies = step.kind == sched::guest::StepKind::notify;
+        if (!range("step.kind", step.kind, 0, sched::guest::last_step_kind) ||
+            !range("step.reserved", step.reserved, 0, 0) ||
+            !range("step.target", step.target, 0, notifies ? vcpus - 1 : 0) ||
+            !range("step.ns", step.ns, is_timed ? 1 : 0, is_timed ? max_time_ns : 0))
+            return false;
+        if (notifies && record<VcpuRecord>(Table::vcpus, step.target).kind != WorkloadKind::recorded)
+            return refuse("step.target", offset_of(&step.target), step.target, "a recorded vCPU");
     }
     row_ = 0;
     return true;
@@ -80,9 +104,9 @@ bool Checker::check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::ui
         !range("vcpu.has_token", vcpu.has_token, 0, pair ? 1 : 0) || !mask_row("vcpu.hard_mask", vcpu.hard_mask) ||
         !mask_row("vcpu.soft_mask", vcpu.soft_mask))
         return false;
-    if (vcpu.kind >= WorkloadKind::jbb && ref(Table::model).count == 0)
+    if (is_of_model(vcpu.kind) && ref(Table::model).count == 0)
         return refuse("vcpu.kind", offset_of(&vcpu.kind), static_cast<std::uint64_t>(vcpu.kind),
-                      "0 to 4 where there is no memory cost model");
+                      "none of 5 to 8 where there is no memory cost model");
     if (pair && vcpu.partner == index)
         return refuse("vcpu.partner", offset_of(&vcpu.partner), vcpu.partner, "another vCPU of the domain");
     return true;
@@ -92,7 +116,7 @@ bool Checker::check_vcpu(VcpuRecord const& vcpu, std::uint32_t siblings, std::ui
 bool Checker::check_workload(VcpuRecord const& vcpu)
 {
     WorkloadKind const kind = vcpu.kind;
-    bool const work = kind >= WorkloadKind::jbb && kind != WorkloadKind::cpu;
+    bool const work = is_of_model(kind) && kind != WorkloadKind::cpu;
     bool const burst = kind == WorkloadKind::burst || work, periodic = kind == WorkloadKind::periodic;
     bool const grid = kind == WorkloadKind::gridsleep, runs = burst || periodic || kind == WorkloadKind::pingpong;
     std::uint64_t const most = work ? max_work_ns : max_time_ns;

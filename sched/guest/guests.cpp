@@ -14,6 +14,9 @@ Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed)
         return nullptr;
     Guest* const guest{::new (memory) Guest{vcpu, count_}};
     guest->work = {.workload = workload, .random = Random{seed, vcpu.domain.id, vcpu.index}};
+    // The first step of a recording that begins by waiting is that wait.
+    if (guest->is_recorded() && begins_waiting(workload))
+        guest->work.next_step = 1;
     if (pacer_ != nullptr && is_of_model(workload.kind)) {
         void* const progress{core_.pool().env().allocate(node, sizeof(Progress), alignof(Progress))};
         if (progress == nullptr)
@@ -64,6 +67,11 @@ void Guests::start(CpuId self, Guest& guest, Instant now)
     core_.start(self, guest.vcpu, waits, now);
     if (workload.kind == WorkloadKind::periodic)
         core_.pool().env().arm(guest.vcpu.processor(), guest.wake_timer(), now + workload.phase);
+    if (guest.is_recorded() && !workload.steps.empty() && workload.steps.front().kind == StepKind::sleep) {
+        guest.sleeps.store(true, std::memory_order_relaxed);
+        auto const first = Duration::from_ns(static_cast<std::int64_t>(workload.steps.front().ns));
+        core_.pool().env().arm(guest.vcpu.processor(), guest.wake_timer(), now + first);
+    }
 }
 
 void Guests::switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now)
@@ -151,6 +159,7 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
     Workload const& workload{guest.work.workload};
     if (workload.kind == WorkloadKind::periodic)
         core_.pool().env().arm(self, id, now + workload.period);
+    guest.sleeps.store(false, std::memory_order_relaxed);
     deliver(self, guest, now);
     return true;
 }
@@ -167,13 +176,38 @@ void Guests::deliver(CpuId self, Guest& guest, Instant now)
     }
     if (core_.notify(self, guest.vcpu, now))
         return;
+    if (guest.is_recorded()) {
+        guest.owed.fetch_add(1, std::memory_order_relaxed);
+        return;
+    }
     guest.missed.fetch_add(1, std::memory_order_relaxed);
     core_.pool().tracer().emit(self, now, trace::Event::event_missed, guest.vcpu.packed());
+}
+
+// From another vCPU.
+void Guests::notify(CpuId self, Guest& guest, Instant now)
+{
+    if (guest.is_recorded() && guest.sleeps.load(std::memory_order_relaxed))
+        guest.owed.fetch_add(1, std::memory_order_relaxed);
+    else
+        deliver(self, guest, now);
+}
+
+// Of a recorded workload: blocks until its timer wakes it. An event that comes in between is kept for the next wait.
+void Guests::sleep(CpuId self, Guest& guest, Instant now)
+{
+    guest.sleeps.store(true, std::memory_order_relaxed);
+    while (!core_.block(self, guest.vcpu, now))
+        guest.owed.fetch_add(1, std::memory_order_relaxed);
 }
 
 // Waits for an event; false: one was pending, and what it asked for begins now.
 bool Guests::wait(CpuId self, Guest& guest, Instant now)
 {
+    if (guest.owed.load(std::memory_order_relaxed) != 0) { // Nobody else takes from it.
+        guest.owed.fetch_sub(1, std::memory_order_relaxed);
+        return false;
+    }
     if (core_.block(self, guest.vcpu, now))
         return true;
     guest.activated_ns.store(guest.pending_since_ns.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -196,6 +230,10 @@ Outcome Guests::perform(CpuId self, Guest& guest, Action const& action, Instant 
         return Outcome::computes;
     case Action::Kind::wait_until:
         env.arm(self, guest.wake_timer(), action.until);
+        if (guest.is_recorded()) {
+            sleep(self, guest, now);
+            return Outcome::waits;
+        }
         if (wait(self, guest, now))
             return Outcome::waits;
         env.disarm(self, guest.wake_timer());
@@ -205,9 +243,12 @@ Outcome Guests::perform(CpuId self, Guest& guest, Action const& action, Instant 
     case Action::Kind::notify: {
         // A domain's guests were added one after the other, in the order of their indices.
         std::uint32_t const first = guest.number - guest.vcpu.index.value();
-        deliver(self, *table_[first + action.partner.value()], now);
+        notify(self, *table_[first + action.partner.value()], now);
         return Outcome::goes_on;
     }
+    case Action::Kind::notify_any:
+        notify(self, *table_[action.target], now);
+        return Outcome::goes_on;
     }
     return Outcome::goes_on;
 }

@@ -42,9 +42,15 @@ struct Guest {
     std::atomic<std::int64_t> activated_ns{0};
     std::atomic<std::int64_t> pending_since_ns{0};
 
+    // Of a recorded workload, which loses no event: those that could not be delivered yet, and whether it sleeps for a
+    // time, so that events must not cut that short. relaxed: whoever notifies may see the one or the other.
+    std::atomic<std::uint32_t> owed{0};
+    std::atomic<bool> sleeps{false};
+
     std::uint64_t phases{0};              // ended
     std::atomic<std::uint64_t> missed{0}; // events lost because one was pending
 
+    [[nodiscard]] bool is_recorded() const { return work.workload.kind == WorkloadKind::recorded; }
     [[nodiscard]] TimerId wake_timer() const { return TimerId{timer::first_vcpu + number}; }
 };
 
@@ -94,6 +100,8 @@ private:
     void suspend_phase(CpuId self, Guest& guest, Instant now);
     void end_phase(CpuId self, Instant now);
     bool wait(CpuId self, Guest& guest, Instant now);
+    void sleep(CpuId self, Guest& guest, Instant now);
+    void notify(CpuId self, Guest& guest, Instant now);
     void deliver(CpuId self, Guest& guest, Instant now);
     void advance(CpuId self, Guest& guest, Instant now);
     [[nodiscard]] bool is_current(Guest const& guest) const;

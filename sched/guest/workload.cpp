@@ -78,6 +78,25 @@ Action fork(WorkloadState& state)
     }
 }
 
+Action recorded(WorkloadState& state, Instant now)
+{
+    if (state.next_step >= state.workload.steps.size())
+        return {.kind = Kind::wait};
+    Step const& step{state.workload.steps[state.next_step++]};
+    auto const amount = Duration::from_ns(static_cast<std::int64_t>(step.ns));
+    switch (step.kind) {
+    case StepKind::run:
+        return {.kind = Kind::compute, .amount = amount};
+    case StepKind::sleep:
+        return {.kind = Kind::wait_until, .until = now + amount};
+    case StepKind::wait:
+        return {.kind = Kind::wait};
+    case StepKind::notify:
+        return {.kind = Kind::notify_any, .target = step.target};
+    }
+    return {.kind = Kind::wait};
+}
+
 } // namespace
 
 Action next(WorkloadState& state, Instant now)
@@ -98,6 +117,8 @@ Action next(WorkloadState& state, Instant now)
         return gridsleep(state, now);
     case WorkloadKind::fork:
         return fork(state);
+    case WorkloadKind::recorded:
+        return recorded(state, now);
     }
     return {.kind = Kind::wait};
 }

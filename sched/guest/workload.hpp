@@ -6,15 +6,20 @@
 #include "arch/generic/time.hpp"
 #include "arch/generic/types.hpp"
 #include "sched/guest/memory_model.hpp"
+#include "sched/guest/step.hpp"
 
 #include <cstdint>
+#include <span>
 
 namespace hv::sched::guest {
 
-// From jbb on, the classes of the memory cost model: a phase is an amount of work (memory_model.hpp).
-enum class WorkloadKind : std::uint8_t { hog, burst, periodic, pingpong, gridsleep, jbb, memory, fork, cpu };
+// From jbb to cpu, the classes of the memory cost model: a phase is an amount of work (memory_model.hpp).
+enum class WorkloadKind : std::uint8_t { hog, burst, periodic, pingpong, gridsleep, jbb, memory, fork, cpu, recorded };
 
-[[nodiscard]] constexpr bool is_of_model(WorkloadKind kind) { return kind >= WorkloadKind::jbb; }
+[[nodiscard]] constexpr bool is_of_model(WorkloadKind kind)
+{
+    return kind >= WorkloadKind::jbb && kind <= WorkloadKind::cpu;
+}
 [[nodiscard]] constexpr TaskClass class_of(WorkloadKind kind)
 {
     return static_cast<TaskClass>(static_cast<unsigned>(kind) - static_cast<unsigned>(WorkloadKind::jbb));
@@ -30,6 +35,7 @@ struct Workload {
     Duration grid, guard;          // gridsleep
     VcpuIndex partner;             // pingpong, fork
     bool has_token{false};         // pingpong: this one begins; fork: this one is the parent
+    std::span<Step const> steps;   // recorded: one after the other, then it waits for ever; outlives the workload
 };
 
 struct Action {
@@ -39,11 +45,13 @@ struct Action {
         wait,          // block until an event comes
         wait_until,    // block until `until`
         notify,        // an event for vCPU `partner` of the own domain
+        notify_any,    // an event for the machine's vCPU number `target`
     };
     Kind kind;
     Duration amount{};
     Instant until{};
     VcpuIndex partner{};
+    std::uint32_t target{0};
 };
 
 // A hog's amount: longer than any run.
@@ -82,17 +90,21 @@ struct WorkloadState {
     Workload workload;
     Random random;
     std::uint8_t step{0};
+    std::uint32_t next_step{0}; // recorded
 };
 
 // Whether the vCPU begins by waiting for its first event instead of with a phase.
 [[nodiscard]] constexpr bool begins_waiting(Workload const& workload)
 {
+    if (workload.kind == WorkloadKind::recorded)
+        return workload.steps.empty() || workload.steps.front().kind == StepKind::sleep ||
+               workload.steps.front().kind == StepKind::wait;
     bool const pair{workload.kind == WorkloadKind::pingpong || workload.kind == WorkloadKind::fork};
     return workload.kind == WorkloadKind::periodic || (pair && !workload.has_token);
 }
 
 // What it does next, at `now`. Never twice in a row without time passing or a wait: each round of a workload has a
-// phase.
+// phase, and a recording ends.
 [[nodiscard]] Action next(WorkloadState& state, Instant now);
 
 } // namespace hv::sched::guest

@@ -22,7 +22,9 @@ void use(scenario::ScenarioView view)
             CpuMask const hard{view.hard_affinity(domain, vcpu)};
             HV_ASSERT(!hard.empty() && hard.is_subset_of(all));
             HV_ASSERT(vcpu.initial_pcpu < pcpus);
-            scenario::WorkloadSpec const w{scenario::ScenarioView::workload(vcpu)};
+            scenario::WorkloadSpec const w{view.workload(vcpu)};
+            for (scenario::StepRecord const& step : w.steps)
+                HV_ASSERT(step.target < view.all_vcpus().size());
             HV_ASSERT(w.run_min <= w.run_max && w.block_min <= w.block_max);
             if (std::optional<CpuMask> const soft{view.soft_affinity(vcpu)})
                 HV_ASSERT(soft->is_subset_of(all));

@@ -51,6 +51,7 @@ public:
         if (scenario_.memory_model)
             model.push_back(model_record(*scenario_.memory_model));
         append(header, Table::model, model.data(), model.size() * sizeof(ModelRecord), model.size());
+        append(header, Table::steps, steps_.data(), steps_.size() * sizeof(StepRecord), steps_.size());
         header.total_bytes = static_cast<std::uint32_t>(image_.size());
         std::memcpy(image_.data(), &header, sizeof header);
         header.checksum = image_checksum(image_);
@@ -79,6 +80,7 @@ private:
                 .ipi_ns = machine.ipi_ns,
                 .ctxsw_ns = machine.ctxsw_ns,
                 .timer_late_ns = machine.timer_late_ns,
+                .wake_ns = machine.wake_ns,
                 .tslice_ms = scenario_.tslice_ms,
                 .ratelimit_us = scenario_.ratelimit_us,
                 .trace_mask = scenario_.trace_mask,
@@ -180,13 +182,17 @@ private:
                           .period_ns = work.period_ns,
                           .phase_ns = work.phase_ns,
                           .grid_ns = work.grid_ns,
-                          .guard_ns = work.guard_ns});
+                          .guard_ns = work.guard_ns,
+                          .first_step = static_cast<std::uint32_t>(steps_.size()),
+                          .step_count = static_cast<std::uint32_t>(work.steps.size())});
+        steps_.insert(steps_.end(), work.steps.begin(), work.steps.end());
     }
 
     Scenario const& scenario_;
     std::vector<std::byte> image_;
     std::vector<DomainRecord> domains_;
     std::vector<VcpuRecord> vcpus_;
+    std::vector<StepRecord> steps_;
     std::vector<std::uint64_t> masks_;
 };
 

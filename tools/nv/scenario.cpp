@@ -14,7 +14,7 @@ namespace {
 using namespace hv::scenario;
 
 // What --set reaches by path; any other key is a parameter of the policy.
-constexpr std::array<std::string_view, 17> settable{"warmup_ns",
+constexpr std::array<std::string_view, 18> settable{"warmup_ns",
                                                     "duration_ns",
                                                     "sched.tslice_ms",
                                                     "sched.ratelimit_us",
@@ -22,6 +22,7 @@ constexpr std::array<std::string_view, 17> settable{"warmup_ns",
                                                     "machine.ipi_ns",
                                                     "machine.ctxsw_ns",
                                                     "machine.timer_late_ns",
+                                                    "machine.wake_ns",
                                                     "trace.ring_kib",
                                                     "trace.mask",
                                                     "placement",

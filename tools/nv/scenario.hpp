@@ -32,7 +32,7 @@ struct Machine {
     std::vector<std::uint64_t> node_memory_mib;
     std::vector<std::uint8_t> distances; // row-major
     bool firmware_numa{true};
-    std::uint64_t cpu_bringup_stagger_ns{0}, ipi_ns{0}, ctxsw_ns{0}, timer_late_ns{0};
+    std::uint64_t cpu_bringup_stagger_ns{0}, ipi_ns{0}, ctxsw_ns{0}, timer_late_ns{0}, wake_ns{0};
 
     [[nodiscard]] std::size_t node_count() const { return node_memory_mib.size(); }
 };
@@ -52,6 +52,7 @@ struct Workload {
     bool has_token{false};
     std::uint64_t run_min_ns{0}, run_max_ns{0}, block_min_ns{0}, block_max_ns{0};
     std::uint64_t period_ns{0}, phase_ns{0}, grid_ns{0}, guard_ns{0};
+    std::vector<scenario::StepRecord> steps{}; // recorded; targets are rows of all vCPUs in the order of the domains
 };
 
 struct Vcpu {

@@ -24,7 +24,7 @@ Range parse_range(Reader const& reader)
     return range;
 }
 
-Workload parse_workload(Reader const& reader, bool has_model)
+Workload parse_workload(Reader const& reader, unsigned schema, bool has_model)
 {
     ObjectReader object{reader};
     Reader const kind_reader = object["kind"];
@@ -55,6 +55,11 @@ Workload parse_workload(Reader const& reader, bool has_model)
         std::uint64_t const grid = object["grid_ns"].number(2, max_time_ns);
         workload = {
             .kind = WorkloadKind::gridsleep, .grid_ns = grid, .guard_ns = object["guard_ns"].number(1, grid - 1)};
+    } else if (kind == "recorded") {
+        if (schema < 2)
+            kind_reader.refuse("\"recorded\" needs \"schema\": \"credit-scenario/2\"");
+        workload.kind = WorkloadKind::recorded;
+        workload.steps = parse_steps(object["steps"]);
     } else if (std::optional<Workload> const known = parse_model_workload(kind, object)) {
         if (!has_model)
             kind_reader.refuse(
@@ -64,7 +69,7 @@ Workload parse_workload(Reader const& reader, bool has_model)
         workload = *known;
     } else if (kind != "hog") {
         kind_reader.refuse(fmt::format("{} is not a workload, allowed are hog, burst, periodic, pingpong, gridsleep, "
-                                       "jbb, memory, fork, cpu",
+                                       "recorded, jbb, memory, fork, cpu",
                                        json_string(kind)));
     }
     object.finish();
@@ -107,7 +112,7 @@ std::vector<Vcpu> parse_vcpus(Reader const& reader, unsigned schema, Machine con
         ObjectReader object{item};
         Vcpu vcpu;
         vcpu.initial_pcpu = static_cast<std::uint16_t>(object["initial_cpu"].number(0, pcpus - 1));
-        vcpu.workload = parse_workload(object["workload"], has_model);
+        vcpu.workload = parse_workload(object["workload"], schema, has_model);
         if (std::optional<Reader> const hard = of_schema_2(object, "hard_affinity", schema))
             vcpu.hard_affinity = id_list<std::uint16_t>(*hard, pcpus, "pCPUs");
         if (std::optional<Reader> const soft = of_schema_2(object, "soft_affinity", schema))
@@ -200,6 +205,7 @@ std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine
     }
     if (vcpus > max_vcpus)
         reader.refuse(fmt::format("{} vCPUs in all, at most {} are allowed", vcpus, max_vcpus));
+    resolve_steps(reader, domains);
     return domains;
 }
 

@@ -146,6 +146,8 @@ Machine parse_machine(Reader const& reader, unsigned schema)
     machine.ipi_ns = number_or(object, "ipi_ns", schema, 0, max_time_ns, 0);
     machine.ctxsw_ns = number_or(object, "ctxsw_ns", schema, 0, max_time_ns, 0);
     machine.timer_late_ns = number_or(object, "timer_late_ns", 2, 0, max_time_ns, 0);
+    if (std::optional<Reader> const wake = of_schema_2(object, "wake_ns", schema))
+        machine.wake_ns = wake->number(0, max_time_ns);
     object.finish();
     return machine;
 }

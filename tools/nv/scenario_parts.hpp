@@ -2,6 +2,7 @@
 // tools.
 #pragma once
 
+#include "tools/nv/errors.hpp"
 #include "tools/nv/json_reader.hpp"
 #include "tools/nv/scenario.hpp"
 
@@ -54,6 +55,10 @@ void place_domains(Scenario& scenario, std::string_view file);
 [[nodiscard]] MemoryModel parse_memory_model(Reader const& reader);
 // A workload that the memory cost model knows; nothing: `kind` is none of them. `object` is the workload's.
 [[nodiscard]] std::optional<Workload> parse_model_workload(std::string_view kind, ObjectReader& object);
+// The steps of a recorded workload. Targets are domain << 16 | vCPU until resolve_steps() makes them rows of all vCPUs;
+// `reader`: that of the list of domains.
+[[nodiscard]] std::vector<scenario::StepRecord> parse_steps(Reader const& reader);
+void resolve_steps(Reader const& reader, std::vector<Domain>& domains);
 [[nodiscard]] std::vector<Domain> parse_domains(Reader const& reader, unsigned schema, Machine const& machine,
                                                 bool has_model);
 

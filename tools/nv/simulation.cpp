@@ -47,7 +47,7 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
     : config_{std::move(config)}, shape_{pcpus_of(view),
                                          static_cast<unsigned>(view.nodes().size()),
                                          {view.distances().begin(), view.distances().end()}},
-      machine_{shape_, {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late}, config_.trace_bytes_per_pcpu}
+      machine_{shape_, {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late, .wake = view.costs().wake}, config_.trace_bytes_per_pcpu}
 {
     machine_.set_client(*this);
     sched::SystemConfig const parts{.policy = &policy_named(view.policy()),

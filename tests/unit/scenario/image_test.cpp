@@ -67,7 +67,7 @@ std::uint64_t walk(ScenarioView view)
         for (VcpuRecord const& vcpu : view.vcpus(domain)) {
             sum += view.pcpus()[vcpu.initial_pcpu].node;
             sum += view.hard_affinity(domain, vcpu).count() + view.soft_affinity(vcpu).value_or(CpuMask{}).count();
-            WorkloadSpec const work = ScenarioView::workload(vcpu);
+            WorkloadSpec const work = view.workload(vcpu);
             EXPECT_LE(work.run_min, work.run_max);
             EXPECT_LE(work.block_min, work.block_max);
             EXPECT_LT(work.partner.value(), domain.vcpu_count);
@@ -135,15 +135,15 @@ TEST(ScenarioImage, SaysWhatTheFileSaidOfDomains)
     EXPECT_EQ(view.hard_affinity(other, view.vcpus(other)[0]), CpuMask::first_n(4));
     EXPECT_EQ(view.soft_affinity(view.vcpus(db)[1]), mask_of({2, 3}));
     EXPECT_FALSE(view.soft_affinity(view.vcpus(db)[0]));
-    WorkloadSpec const ping = ScenarioView::workload(view.vcpus(db)[0]);
+    WorkloadSpec const ping = view.workload(view.vcpus(db)[0]);
     EXPECT_TRUE(ping.kind == WorkloadKind::pingpong && ping.has_token);
     EXPECT_EQ(ping.partner, VcpuIndex{1});
     EXPECT_EQ(ping.run_max.ns(), 50);
-    WorkloadSpec const burst = ScenarioView::workload(view.vcpus(db)[2]);
+    WorkloadSpec const burst = view.workload(view.vcpus(db)[2]);
     EXPECT_EQ(burst.run_min.ns() * 1000 + burst.run_max.ns() * 100 + burst.block_min.ns() * 10 + burst.block_max.ns(),
               1234);
-    EXPECT_EQ(ScenarioView::workload(view.vcpus(other)[1]).period.ns(), 100);
-    EXPECT_EQ(ScenarioView::workload(view.vcpus(other)[2]).guard.ns(), 10);
+    EXPECT_EQ(view.workload(view.vcpus(other)[1]).period.ns(), 100);
+    EXPECT_EQ(view.workload(view.vcpus(other)[2]).guard.ns(), 10);
 }
 
 TEST(ScenarioImage, LongMachinesHaveLongMasks)
