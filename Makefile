@@ -127,7 +127,7 @@ $(O)/take_turns.so: tools/turns/take_turns.cpp
 	$(Q)$(CXX) $(COMMON) $(GCC_WARN) -O2 -fPIC -shared $< -o $@
 $(O)/nv: | $(O)/take_turns.so $(O)/timeline.html
 # The page of nv trace html, without a trace: our script and style, and the library that they use, in one file.
-page_src := tools/page/style.css tools/page/stream.js tools/page/model.js tools/page/draw.js tools/page/panels.js tools/page/main.js
+page_src := tools/page/style.css tools/page/stream.js tools/page/model.js tools/page/draw.js tools/page/panels.js tools/page/timeline.js tools/page/main.js
 D3 ?= /usr/share/nodejs/d3/dist/d3.min.js
 $(O)/timeline.html: tools/page/page.html $(page_src)
 	@mkdir -p $(@D)

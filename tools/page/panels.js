@@ -69,6 +69,13 @@ function afterwards(model, pcpu, when) {
     return "";
 }
 
+const FIRST_LIMIT = 1000; // ns: waits are counted below it, then up to twice as much, and so on
+// 1, 2, 4 ... µs; from 1024 µs on as ms, as a thousand of them.
+function formatLimit(bucket) {
+    const limit = 2 ** bucket;
+    return bucket < 10 ? `${limit} µs` : bucket < 20 ? `${limit / 1024} ms` : `${limit / 1048576} s`;
+}
+
 class Panels {
     constructor(model, page) {
         this.model = model;
@@ -143,7 +150,7 @@ class Panels {
         const counts = new Uint32Array(40), worst = new Array(40).fill(null);
         const lengths = [];
         model.forWakes(vcpus, from, to, (v, i) => {
-            const length = v.lane.times[i + 1] - v.lane.times[i], bucket = Math.max(0, Math.floor(Math.log2(Math.max(length, 1) / 500)));
+            const length = v.lane.times[i + 1] - v.lane.times[i], bucket = Math.max(0, Math.floor(Math.log2(Math.max(length, FIRST_LIMIT) / FIRST_LIMIT)));
             ++counts[bucket];
             lengths.push(length);
             if (!worst[bucket] || length > worst[bucket].length)
@@ -159,13 +166,13 @@ class Panels {
         const first = counts.findIndex(n => n > 0), last = counts.length - 1 - [...counts].reverse().findIndex(n => n > 0);
         const width = svg.node().clientWidth, height = 132, buckets = d3.range(Math.max(0, first - 1), last + 2);
         const x = d3.scaleBand(buckets, [34, width]).paddingInner(0.15), y = d3.scaleLinear([0, d3.max(counts)], [height - 20, 12]).nice(4);
-        svg.append("g").attr("transform", "translate(34,0)").call(d3.axisLeft(y).ticks(4, "~s").tickSize(-(width - 34))).select(".domain").remove();
-        const names = svg.append("g").selectAll("text").data(buckets.filter((_, i) => i % Math.ceil(buckets.length / 7) === 0)).enter().append("text");
-        names.attr("x", b => x(b)).attr("y", height - 5).text(b => formatSpan(500 * 2 ** b).replace(".00", "").replace(/\.0 /, " "));
+        svg.append("g").attr("transform", "translate(34,0)").call(d3.axisLeft(y).tickValues(y.ticks(4).filter(Number.isInteger)).tickFormat(d3.format("~s")).tickSize(-(width - 34))).select(".domain").remove();
+        const names = svg.append("g").selectAll("text").data(buckets.filter((_, i) => i % Math.ceil(buckets.length / 6) === 0)).enter().append("text");
+        names.attr("x", b => x(b)).attr("y", height - 5).text(b => formatLimit(b));
         svg.selectAll("rect").data(buckets.filter(b => counts[b])).enter().append("rect").attr("class", "bar-of").attr("tabindex", 0)
             .attr("x", b => x(b)).attr("width", x.bandwidth()).attr("y", b => Math.min(y(counts[b]), height - 22)).attr("height", b => Math.max(2, y(0) - y(counts[b])))
             .on("click", b => page.pickPiece(model.interval(worst[b].v, worst[b].i), true))
-            .append("title").text(b => `${counts[b]} from ${formatSpan(500 * 2 ** b)} to ${formatSpan(500 * 2 ** (b + 1))}; click: the longest of them`);
+            .append("title").text(b => `${counts[b]} from ${formatLimit(b)} to ${formatLimit(b + 1)}; click: the longest of them`);
     }
 
     // Rows: VMs, or the vCPUs of the VM that is picked. Columns: nodes, or pCPUs where nodes are not known.
@@ -195,8 +202,8 @@ class Panels {
                 const share = all > 0 ? sums[i] / all : 0, cell = row.insertCell();
                 cell.textContent = all > 0 ? (columns.length > 8 ? (share >= 0.005 ? Math.round(100 * share) : "") : percent(share)) : "–";
                 cell.title = `${name}: ${formatSpan(sums[i])} on ${model.hasNodes ? "node" : "pCPU"} ${c}`;
-                cell.style.background = `color-mix(in srgb, var(--accent) ${Math.round(72 * share)}%, var(--row))`;
-                cell.style.color = share > 0.6 ? "var(--on)" : "";
+                cell.style.background = `color-mix(in srgb, var(--accent) ${Math.round(88 * share)}%, var(--row))`;
+                cell.style.color = share > 0.52 ? "var(--on)" : "";
                 if (model.hasNodes && vcpus[0].home?.includes(c))
                     cell.className = "at-home";
             });
