@@ -2,6 +2,7 @@
 
 #include "arch/x86_64/small_memory.hpp"
 #include "boot/refuse.hpp"
+#include "mm/domain_memory.hpp"
 
 #include <new>
 
@@ -14,83 +15,27 @@ using scenario::ScenarioView;
 
 constexpr std::uint64_t pages_per_mib = (std::uint64_t{1} << 20) / mm::page_size;
 
-// Where a VM's blocks come from: from its home nodes in turn, large ones before small ones; then, unless it is strict,
-// from wherever there is room. What is left on a home in splinters is used before anything elsewhere is.
-class Source {
-public:
-    Source(mm::PageAllocator& pages, NodeMask home, DomainRecord const& record, mm::DomainAccount& account)
-        : pages_{pages}, home_{home}, next_{*home.first()}, account_{account}
-    {
-        is_strict_ = record.memory_policy == MemoryPolicy::strict;
-        spreads_ = record.memory_policy == MemoryPolicy::interleave || home.count() > 1;
-    }
-
-    Status<mm::AllocError> populate(std::uint64_t count)
-    {
-        while (count > 0) {
-            Order order{count >= mm::order_2m.pages() ? mm::order_2m : mm::order_4k};
-            if (auto const block = take(order); !block)
-                return fail(block.error());
-            count -= order.pages();
-        }
-        return done;
-    }
-
-private:
-    using Order = mm::Order;
-    using Block = Result<PhysAddr, mm::AllocError>;
-
-    // `order` becomes what it was.
-    Block take(Order& order)
-    {
-        for (bool const at_home : {true, false}) {
-            if (!at_home && is_strict_)
-                break;
-            if (Block const block = at_home ? take_at_home(order) : take_anywhere(order); block)
-                return block;
-            if (order == mm::order_4k)
-                continue;
-            if (Block const block = at_home ? take_at_home(mm::order_4k) : take_anywhere(mm::order_4k); block) {
-                order = mm::order_4k;
-                return block;
-            }
-        }
-        return fail(mm::AllocError::exhausted);
-    }
-    Block take_at_home(Order order)
-    {
-        for (unsigned tries = 0; tries < home_.count(); ++tries) {
-            NodeId const node{next_};
-            std::optional<NodeId> const following{home_.next(node)};
-            next_ = following ? *following : *home_.first();
-            Block const block{pages_.allocate(
-                {.order = order, .policy = mm::Policy::strict_node, .node = node, .set = home_, .owner = &account_})};
-            if (block)
-                return block;
-        }
-        return fail(mm::AllocError::exhausted);
-    }
-    Block take_anywhere(Order order)
-    {
-        return pages_.allocate({.order = order,
-                                .policy = spreads_ ? mm::Policy::interleave : mm::Policy::preferred,
-                                .node = *home_.first(),
-                                .set = home_,
-                                .owner = &account_});
-    }
-
-    mm::PageAllocator& pages_;
-    NodeMask home_;
-    NodeId next_; // whose turn it is
-    mm::DomainAccount& account_;
-    bool is_strict_{false};
-    bool spreads_{false};
-};
-
 template <typename T>
 [[nodiscard]] T* raw_memory(std::size_t count)
 {
     return static_cast<T*>(arch::allocate_memory(NodeId{0}, (count > 0 ? count : 1) * sizeof(T), alignof(T)));
+}
+// Null is nothing to free.
+template <typename T>
+void free_memory(T* memory, std::size_t count)
+{
+    if (memory != nullptr)
+        arch::release_memory(memory, (count > 0 ? count : 1) * sizeof(T), alignof(T));
+}
+
+// The first `built` of `count` have their memory.
+void take_memory_from_vms(mm::PageAllocator& pages, mm::DomainAccount** accounts, std::size_t built, std::size_t count)
+{
+    for (std::size_t i = 0; i < built; ++i) {
+        mm::dismantle_memory(pages, *accounts[i]);
+        free_memory(accounts[i], 1);
+    }
+    free_memory(accounts, count);
 }
 
 } // namespace
@@ -110,7 +55,7 @@ std::span<scenario::Home const> find_homes(ScenarioView scenario)
         refuse("scenario: no memory to place {} VMs; give node 0 more", count);
     if (auto const planned = scenario::plan_homes(scenario, *planner, {homes, count}); !planned)
         refuse_because(planned.error());
-    arch::release_memory(planner, sizeof *planner, alignof(scenario::HomePlanner));
+    free_memory(planner, 1);
     for (std::size_t i = 0; i < count; ++i)
         if (auto const notice = scenario::notice_of(scenario, scenario.domains()[i], homes[i])) {
             arch::Line line{arch::Output::console};
@@ -127,17 +72,25 @@ Result<VmAccounts, VmMemoryError> give_memory_to_vms(mm::PageAllocator& pages, S
     auto** const accounts = raw_memory<mm::DomainAccount*>(count);
     for (std::size_t i = 0; i < count; ++i) {
         DomainRecord const& record{scenario.domains()[i]};
-        std::string_view const name{ScenarioView::text(record.name)};
         std::uint64_t const wanted{record.memory_mib * pages_per_mib};
         auto* const memory = raw_memory<mm::DomainAccount>(1);
+        auto const failed = [&](mm::MemoryShortage shortage) {
+            free_memory(memory, 1);
+            take_memory_from_vms(pages, accounts, i, count);
+            return fail(VmMemoryError{ScenarioView::text(record.name), name_of(shortage.why),
+                                      (shortage.missing + pages_per_mib - 1) / pages_per_mib});
+        };
         if (accounts == nullptr || memory == nullptr)
-            return fail(VmMemoryError{name, name_of(mm::AllocError::exhausted), record.memory_mib});
+            return failed({.why = mm::AllocError::exhausted, .missing = wanted});
         accounts[i] = ::new (memory) mm::DomainAccount{DomainId{record.id}, wanted};
-        Status<mm::AllocError> outcome{pages.attach(*accounts[i])};
-        if (outcome)
-            outcome = Source{pages, homes[i].nodes, record, *accounts[i]}.populate(wanted);
-        if (!outcome)
-            return fail(VmMemoryError{name, name_of(outcome.error()), (wanted - accounts[i]->total()) / pages_per_mib});
+        bool const spreads{record.memory_policy == MemoryPolicy::interleave || homes[i].nodes.count() > 1};
+        auto const built = mm::build_memory(pages, *accounts[i],
+                                            {.home = homes[i].nodes,
+                                             .pages = wanted,
+                                             .is_strict = record.memory_policy == MemoryPolicy::strict,
+                                             .spreads = spreads});
+        if (!built)
+            return failed(built.error());
     }
     return VmAccounts{accounts, count};
 }

@@ -28,7 +28,7 @@ using VmAccounts = std::span<mm::DomainAccount* const>;
 // could not be placed. Ends the boot where there is no memory for homes, or where a strict placement fails.
 [[nodiscard]] std::span<scenario::Home const> find_homes(scenario::ScenarioView scenario);
 
-// Interrupts off. An error leaves what was built so far in place: the machine is about to refuse the scenario.
+// Interrupts off. An error takes everything back, also from the VMs before.
 [[nodiscard]] Result<VmAccounts, VmMemoryError>
 give_memory_to_vms(mm::PageAllocator& pages, scenario::ScenarioView scenario, std::span<scenario::Home const> homes);
 

@@ -28,6 +28,7 @@ public:
         if (!slots_[account.domain().value() + 1u].compare_exchange_strong(nobody, &account, std::memory_order_release,
                                                                            std::memory_order_relaxed))
             return false;
+        account.clear_trait(DomainAccount::dying); // of an earlier life
         account.clear_trait(DomainAccount::detached);
         return true;
     }

@@ -1,5 +1,5 @@
-// Makes allocations fail on purpose, so that tests see what their callers do then: the n-th from now on, or one in so
-// many at random, by a seed.
+// Makes allocations fail on purpose, so that tests see what their callers do then: the n-th from now on, all from
+// there, or one in so many at random, by a seed.
 //
 // Every function that allocates on behalf of somebody asks it once a call: pages, claims, objects. The pCPUs' caches
 // ask in debug builds only. Off unless somebody turns it on.
@@ -17,16 +17,12 @@ public:
     constexpr FailureInjection() = default;
 
     // The n-th call from now fails, and no other; n >= 1.
-    void fail_nth(std::uint64_t n)
-    {
-        one_in_.store(0, std::memory_order_relaxed);
-        countdown_.store(n, std::memory_order_relaxed);
-        is_on_.store(true, std::memory_order_relaxed);
-    }
+    void fail_nth(std::uint64_t n) { count_down(n, false); }
+    // The n-th call from now fails, and each one after it; n >= 1.
+    void fail_from(std::uint64_t n) { count_down(n, true); }
     // Each call fails with probability 1/n; n >= 1.
     void fail_one_in(std::uint32_t n, std::uint64_t seed)
     {
-        countdown_.store(0, std::memory_order_relaxed);
         random_.store(seed, std::memory_order_relaxed);
         one_in_.store(n, std::memory_order_relaxed);
         is_on_.store(true, std::memory_order_relaxed);
@@ -40,6 +36,13 @@ public:
     [[nodiscard]] bool strikes() { return is_on_.load(std::memory_order_relaxed) && draw(); }
 
 private:
+    void count_down(std::uint64_t n, bool for_good)
+    {
+        one_in_.store(0, std::memory_order_relaxed);
+        fails_for_good_.store(for_good, std::memory_order_relaxed);
+        countdown_.store(n, std::memory_order_relaxed);
+        is_on_.store(true, std::memory_order_relaxed);
+    }
     [[gnu::noinline]] bool draw()
     {
         bool hit{false};
@@ -50,8 +53,9 @@ private:
             z = (z ^ z >> 27) * 0x94D049BB133111EB;
             hit = (z ^ z >> 31) % n == 0;
         } else {
-            hit = countdown_.load(std::memory_order_relaxed) != 0 &&
-                  countdown_.fetch_sub(1, std::memory_order_relaxed) == 1;
+            hit = countdown_.load(std::memory_order_relaxed) != 0
+                      ? countdown_.fetch_sub(1, std::memory_order_relaxed) == 1
+                      : fails_for_good_.load(std::memory_order_relaxed);
         }
         if (hit)
             injected_.fetch_add(1, std::memory_order_relaxed);
@@ -59,6 +63,7 @@ private:
     }
 
     std::atomic<bool> is_on_{false};
+    std::atomic<bool> fails_for_good_{false};
     std::atomic<std::uint32_t> one_in_{0};
     std::atomic<std::uint64_t> countdown_{0};
     std::atomic<std::uint64_t> random_{0};

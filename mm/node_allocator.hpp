@@ -114,6 +114,11 @@ public:
     [[nodiscard]] std::uint64_t available_pages_hint() const { return free_pages_hint() + cached_pages(); }
     [[nodiscard]] std::uint64_t dirty_pages_hint() const { return dirty_hint_.load(std::memory_order_relaxed); }
 
+    // The owner's first block at or above `from`, which moves on behind it; nothing, if there was none in as much as
+    // one may look through with the lock held, or up to end().
+    [[nodiscard]] std::optional<BlockRef> find_owned(DomainId owner, Pfn& from) const HV_EXCLUDES(lock_);
+    [[nodiscard]] Pfn end() const { return regions_.back().range().end; }
+
     // Debug builds with poison: see misuse.hpp.
     void check_content(PhysAddr block, Order order) const;
     void spoil_content(PhysAddr block, Order order, std::uintptr_t caller, bool with_poison) const;

@@ -87,6 +87,28 @@ std::uint64_t NodeAllocator::pages_of(DomainId owner) const
     return pages;
 }
 
+std::optional<BlockRef> NodeAllocator::find_owned(DomainId owner, Pfn& from) const
+{
+    constexpr unsigned most_entries = 1024;
+    unsigned looked_at{0};
+    Guard guard{lock_, irqs_off};
+    for (PageRegion& region : regions_) {
+        Pfn const end{region.range().end};
+        if (from < region.range().first)
+            from = region.range().first;
+        while (from < end && looked_at++ < most_entries) {
+            Pfn const at{from};
+            PageEntry const entry{region.get(at)};
+            from = entry.state() == PageState::none ? region.skip_empty(at) : Pfn{at.value() + entry.order().pages()};
+            if (entry.state() == PageState::used && entry.owner() == owner)
+                return BlockRef{&region, at};
+        }
+        if (from < end)
+            break;
+    }
+    return std::nullopt;
+}
+
 std::uint64_t NodeAllocator::free_blocks(Order order) const
 {
     HV_ASSERT(order.is_valid());

@@ -128,6 +128,8 @@ public:
     // The domain is being destroyed: it has no claims any more, and what it gives back is zeroed before anybody else
     // gets it.
     void begin_destruction(DomainAccount& account);
+    // All blocks that a domain being destroyed still has go back. Finds them by a walk of the nodes where they are.
+    void reclaim(DomainAccount& account);
 
     // For idle pCPUs of the node: zero up to `budget` pages that dead domains left there, and say how many. With
     // interrupts off, so few at a time: one takes half a microsecond.

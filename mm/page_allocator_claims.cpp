@@ -74,4 +74,16 @@ void PageAllocator::begin_destruction(DomainAccount& account)
     account.set_dying();
 }
 
+void PageAllocator::reclaim(DomainAccount& account)
+{
+    HV_ASSERT(accounts_.is_attached(account) && account.is_dying());
+    for (NodeId const node : usable_) {
+        NodeAllocator const& allocator{*nodes_[node.value()]};
+        Pfn at{};
+        while (account.pages_on(node) > 0 && at < allocator.end())
+            if (std::optional<BlockRef> const block = allocator.find_owned(account.domain(), at))
+                free(address_of(block->first), block->entry().order());
+    }
+}
+
 } // namespace hv::mm

@@ -2,6 +2,7 @@
 #include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/layout.hpp"
 #include "boot/selftest.hpp"
+#include "mm/domain_memory.hpp"
 #include "tests/kernel/support.hpp"
 
 namespace hv::test {
@@ -64,6 +65,73 @@ private:
 
     PhysAddr first_;
     std::uint64_t page_count_{0};
+};
+
+// The books of all nodes, caches empty: too large for a stack.
+constinit std::array<mm::NodeStats, NodeMask::capacity> remembered{};
+
+void remember_books()
+{
+    for (NodeId const node : pages().usable())
+        remembered[node.value()] = page_stats(node);
+}
+bool books_are_as_remembered()
+{
+    for (NodeId const node : pages().usable())
+        if (!(remembered[node.value()] == page_stats(node)))
+            return false;
+    return true;
+}
+
+void scrub_everything()
+{
+    arch::IrqSave const irqs;
+    for (NodeId const node : pages().usable())
+        while (pages().scrub_some(node, mm::order_2m.pages()) > 0) {}
+}
+
+constinit mm::DomainAccount vm_accounts[10]{mm::DomainAccount{DomainId{4010}}, mm::DomainAccount{DomainId{4011}},
+                                            mm::DomainAccount{DomainId{4012}}, mm::DomainAccount{DomainId{4013}},
+                                            mm::DomainAccount{DomainId{4014}}, mm::DomainAccount{DomainId{4015}},
+                                            mm::DomainAccount{DomainId{4016}}, mm::DomainAccount{DomainId{4017}},
+                                            mm::DomainAccount{DomainId{4018}}, mm::DomainAccount{DomainId{4019}}};
+
+// Ten VMs at a time, on the nodes that have room for all of them, in turn.
+class Vms {
+public:
+    static constexpr std::uint64_t vm_pages = 2 * mm::order_2m.pages() + 1;
+
+    Vms()
+    {
+        for (NodeId const node : pages().usable())
+            if (page_stats(node).free >= 2 * std::size(vm_accounts) * vm_pages)
+                homes_.set(node);
+    }
+    [[nodiscard]] bool have_room() const { return !homes_.empty(); }
+
+    // False unless all are at home, and what they claimed used up.
+    [[nodiscard]] bool build() const
+    {
+        NodeId home{*homes_.first()};
+        for (mm::DomainAccount& vm : vm_accounts) {
+            arch::IrqSave const irqs;
+            if (!mm::build_memory(pages(), vm, {.home = NodeMask::of(home), .pages = vm_pages}) ||
+                vm.pages_on(home) != vm_pages || vm.total() != vm_pages || vm.claimed() != 0)
+                return false;
+            home = homes_.cycle(home);
+        }
+        return true;
+    }
+    void destroy() const
+    {
+        for (mm::DomainAccount& vm : vm_accounts) {
+            arch::IrqSave const irqs;
+            mm::dismantle_memory(pages(), vm);
+        }
+    }
+
+private:
+    NodeMask homes_;
 };
 
 } // namespace
@@ -159,37 +227,43 @@ HV_SELFTEST(memory_the_kernel_image_is_not_for_allocation)
 HV_SELFTEST(memory_of_vms_that_come_and_go_is_at_home_and_comes_back)
 {
     constexpr unsigned rounds = 20;
-    constexpr std::uint64_t vm_blocks = 8;
-    static constinit mm::DomainAccount account{DomainId{4000}, vm_blocks * mm::order_2m.pages()};
-    for (NodeId const node : pages().usable()) {
-        mm::NodeStats const before{page_stats(node)};
-        if (before.free < 4 * vm_blocks * mm::order_2m.pages())
-            continue;
-        for (unsigned round = 0; round < rounds; ++round) {
-            arch::IrqSave const irqs;
-            mm::Claim const claim{.nodes = NodeMask::of(node), .pages = account.max_pages()};
-            HV_CHECK(pages().attach(account).ok());
-            HV_CHECK(pages().claim(account, {&claim, 1}).ok());
-            std::array<PhysAddr, vm_blocks> memory{};
-            for (PhysAddr& block : memory) {
-                auto const got = pages().allocate(
-                    arch::this_cpu(),
-                    {.order = mm::order_2m, .policy = mm::Policy::preferred, .node = node, .owner = &account});
-                HV_CHECK(got.ok());
-                block = *got;
-                *arch::direct_map<std::uint64_t volatile>(block) = 0x5EC2E7;
-            }
-            HV_CHECK(account.pages_on(node) == account.max_pages() && account.claimed() == 0);
-            pages().begin_destruction(account);
-            for (PhysAddr const block : memory)
-                pages().free(arch::this_cpu(), block, mm::order_2m);
-            HV_CHECK(pages().detach(account).ok());
-            while (pages().scrub_some(node, mm::order_2m.pages()) > 0) {}
-            for (PhysAddr const block : memory)
-                HV_CHECK(*arch::direct_map<std::uint64_t volatile>(block) != 0x5EC2E7);
-        }
-        HV_CHECK(page_stats(node) == before);
+    Vms const vms;
+    if (!vms.have_room())
+        HV_SKIP("no node has room for ten VMs");
+    remember_books();
+    for (unsigned round = 0; round < rounds; ++round) {
+        HV_CHECK(vms.build());
+        HV_CHECK(is_consistent());
+        vms.destroy();
+        scrub_everything();
+        HV_CHECK(books_are_as_remembered());
     }
+    HV_CHECK(is_consistent());
+}
+
+HV_SELFTEST(memory_failures_while_a_vm_is_built_are_errors_and_leak_nothing)
+{
+    NodeId const home{*pages().usable().first()};
+    constexpr std::uint64_t vm_pages = 2 * mm::order_2m.pages() + 1;
+    if (page_stats(home).free < 4 * vm_pages)
+        HV_SKIP("the first node has no room for a VM");
+    remember_books();
+    mm::DomainAccount vm{DomainId{4000}};
+    unsigned sites{0};
+    for (bool is_built = false; !is_built; ++sites) {
+        arch::IrqSave const irqs;
+        pages().injection().fail_from(sites + 1);
+        auto const built = mm::build_memory(pages(), vm, {.home = NodeMask::of(home), .pages = vm_pages});
+        pages().injection().turn_off();
+        is_built = built.ok();
+        if (is_built)
+            mm::dismantle_memory(pages(), vm);
+        else
+            HV_CHECK(built.error().why == mm::AllocError::exhausted && vm.total() == 0);
+        scrub_everything();
+        HV_CHECK(books_are_as_remembered());
+    }
+    HV_CHECK(sites == 1 + 3 + 1); // the promise, two large blocks and a page; and the time when nothing failed
     HV_CHECK(is_consistent());
 }
 

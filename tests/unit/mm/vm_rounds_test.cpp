@@ -1,7 +1,7 @@
 // VMs as they come and go: claims first, then memory in 2 MiB blocks, then death and zeroing. The machine is the one of
 // the NUMA posts, 12 GiB on two nodes with the PCI hole in node 0; its pages are never touched but for list links, so
 // it costs the host next to nothing.
-#include "mm/page_allocator.hpp"
+#include "mm/domain_memory.hpp"
 
 #include "tests/unit/mm/arena.hpp"
 
@@ -27,7 +27,6 @@ struct Vm {
     explicit Vm(unsigned id) : account{domain(id), 960 * MiB / page_size} {}
 
     DomainAccount account;
-    std::vector<PhysAddr> memory;
 };
 
 class VmRounds : public testing::Test {
@@ -42,34 +41,14 @@ protected:
         EXPECT_TRUE(pages.create_caches(node_of).ok());
     }
 
-    // Claim, attach, populate; what fails is taken down again.
-    Status<AllocError> build(Vm& vm, NodeId home)
+    Status<MemoryShortage> build(Vm& vm, NodeId home)
     {
-        CpuId const self{static_cast<CpuId::Rep>(home.value() * 8)};
-        if (Status<AllocError> const attached = pages.attach(vm.account); !attached)
-            return attached;
-        Claim const claim{.nodes = NodeMask::of(home), .pages = vm_pages};
-        Status<AllocError> status = pages.claim(vm.account, {&claim, 1});
-        while (status && vm.account.total() < vm_pages) {
-            Result<PhysAddr, AllocError> const got = pages.allocate(
-                self, {.order = order_2m, .policy = Policy::preferred, .node = home, .owner = &vm.account});
-            if (got)
-                vm.memory.push_back(*got);
-            else
-                status = fail(got.error());
-        }
-        if (!status)
-            destroy(vm);
-        return status;
+        return build_memory(pages, vm.account, {.home = NodeMask::of(home), .pages = vm_pages, .is_strict = true});
     }
     void destroy(Vm& vm)
     {
-        pages.begin_destruction(vm.account);
-        for (PhysAddr const each : vm.memory)
-            pages.free(CpuId{3}, each, order_2m);
-        vm.memory.clear();
+        dismantle_memory(pages, vm.account);
         EXPECT_EQ(vm.account.total(), 0u);
-        EXPECT_TRUE(pages.detach(vm.account).ok());
     }
     void scrub_everything()
     {
@@ -107,9 +86,7 @@ TEST_F(VmRounds, TenVmsComeAndGoAndEveryPageIsAtHomeAndEveryTotalAsBefore)
             EXPECT_EQ(vm.account.pages_on(home), vm_pages) << "there is room at home";
             EXPECT_EQ(vm.account.claimed(), 0u);
         }
-        if (round % 10 == 0) {
-            ASSERT_TRUE(pages.is_consistent()) << "a full walk, owners included";
-        }
+        ASSERT_TRUE(pages.is_consistent()) << "a full walk, owners included";
         for (Vm& vm : vms)
             destroy(vm);
         EXPECT_GE(totals()[0].dirty + totals()[1].dirty, 10 * vm_pages);
@@ -130,35 +107,8 @@ TEST_F(VmRounds, AnEleventhVmIsRefusedBeforeItTakesAPage)
         ASSERT_TRUE(build(vms.emplace_back(i + 1), node(i % 2)).ok());
     std::array<NodeStats, 2> const full{totals()};
     Vm one_too_many{13};
-    EXPECT_EQ(build(one_too_many, node(0)).error(), AllocError::exhausted_set);
+    EXPECT_EQ(build(one_too_many, node(0)).error().why, AllocError::exhausted_set);
     EXPECT_EQ(totals(), full);
-}
-
-// Every allocation of a VM's building fails once, the claim included.
-TEST_F(VmRounds, AFailureAtAnyAllocationSiteIsAnErrorAndLeaksNothing)
-{
-    std::array<NodeStats, 2> const before{totals()};
-    Vm vm{1};
-    std::uint64_t sites{0};
-    for (bool is_built = false; !is_built; ++sites) {
-        pages.injection().fail_nth(sites + 1);
-        std::uint64_t const injected{pages.injection().injected()};
-        Status<AllocError> const status = build(vm, node(1));
-        is_built = status.ok();
-        EXPECT_EQ(pages.injection().injected() - injected, is_built ? 0u : 1u);
-        if (!is_built) {
-            EXPECT_TRUE(status.error() == AllocError::exhausted_set || status.error() == AllocError::exhausted);
-            scrub_everything();
-            ASSERT_EQ(totals(), before) << "site " << sites;
-        }
-    }
-    EXPECT_EQ(sites, 1 + vm_pages / 512 + 1) << "the claim, each block, and one round without";
-    pages.injection().turn_off();
-    destroy(vm);
-    scrub_everything();
-    EXPECT_EQ(totals(), before);
-    EXPECT_TRUE(pages.is_consistent());
-    EXPECT_TRUE(misuse().empty());
 }
 
 TEST_F(VmRounds, RandomFailuresHitAboutAsOftenAsAskedForAndTheSameWayEachTime)
