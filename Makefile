@@ -165,7 +165,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test soak same-bytes fuzz kernel check bench bench-micro bench-mm clean
+.PHONY: help run test page-test soak same-bytes fuzz kernel check bench bench-micro bench-mm clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -175,6 +175,7 @@ help:
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
+#: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, ten million
 #:               operations of the page allocator, mutants that its tests must notice
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
@@ -190,7 +191,7 @@ help:
 
 # What these targets need is installed, where it is missing, before anything is compiled.
 needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(if $(filter run bench,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
-needs := $(firstword $(patsubst same-bytes,test,$(needs:soak=test)))
+needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(needs:soak=test))))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
 $(error packages are missing, see above)
@@ -212,6 +213,9 @@ run: $(O)/numavisor.elf $(O)/nv
 
 test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan check
 	@scripts/run-tests $(O)
+
+page-test: $(O)/nv
+	@scripts/run-tests --page $(O)
 
 soak: $(O)/stress-tsan $(O)/unit-host
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*'

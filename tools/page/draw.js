@@ -1,7 +1,7 @@
 // Painting lanes: what a pixel's time was spent with, exactly.
 //
-// An interval that is at least half a pixel wide in a column is painted where it lies. Where shorter ones meet, the column is
-// a stack: each category as high as its share of the column's time, and at least one pixel, so that no state ever vanishes.
+// An interval that reaches over the edge of a pixel is painted from edge to edge. Where shorter ones meet, the column is a
+// stack: each category as high as its share of the column's time, and at least one pixel, so that no state ever vanishes.
 
 const [NOTHING, IDLE, HOME, AWAY, FREE, WAITING, ASLEEP, OFF, OTHER, LOST, FIRST_VM] = Array(11).keys();
 const VM_COLOURS = 10, CATEGORIES = FIRST_VM + VM_COLOURS;
@@ -56,33 +56,31 @@ class LanePainter {
     }
 
     paint(lane, view, from, scale, x0, width, y, height, label) {
-        const end = from + width / scale;
-        let i = Math.max(0, lane.find(from));
-        let x = x0 + Math.max(0, (lane.times[0] - from) * scale);
-        while (i < lane.count && lane.times[i] < end && x < x0 + width) {
-            const left = Math.max(x0, x0 + (lane.times[i] - from) * scale), right = Math.min(x0 + width, x0 + (lane.until(i) - from) * scale);
-            if (right - left >= 0.5) {
-                this.wide(view.of(lane.codes[i]), left, right, y, height, label, lane.codes[i]);
-                x = right;
+        const end = from + width / scale, edge = x0 + width, xOf = when => Math.min(edge, Math.max(x0, x0 + (when - from) * scale));
+        let x = x0; // what is left of it is painted
+        for (let i = Math.max(0, lane.find(from)); i < lane.count && lane.times[i] < end;) {
+            const left = xOf(lane.times[i]), right = Math.round(xOf(lane.until(i)));
+            if (right > Math.round(left)) {
+                if (right > x)
+                    this.wide(view.of(lane.codes[i]), Math.max(Math.round(left), x), right, y, height, label, lane.codes[i]);
+                x = Math.max(x, right);
                 ++i;
                 continue;
             }
-            // A column of short ones: up to its right edge, or to where a wide one begins.
-            const column = Math.max(Math.floor(left), x0), columnEnd = from + (column + 1 - x0) / scale;
-            const past = this.column(lane, view, i, Math.max(from, from + (column - x0) / scale), columnEnd, column, y, height, scale);
-            i = past;
-            x = column + 1;
+            const column = Math.min(Math.floor(left), edge - 1), begin = from + (column - x0) / scale;
+            i = this.column(lane, view, i, begin, begin + 1 / scale, column, y, height, scale);
+            x = Math.max(x, column + 1);
         }
     }
 
-    // Returns the first interval that is not done with.
+    // Stacks what the column's time was spent with. Returns the first interval that is not done with: a wide one that begins
+    // here is painted by itself, too.
     column(lane, view, first, from, to, x, y, height, scale) {
         let past = lane.find(to) + 1;
-        // One that goes on beyond the column is painted by itself if it is wide; what it has of this column counts all the same.
-        if (past - 1 > first && (lane.until(past - 1) - lane.times[past - 1]) * scale >= 0.5)
+        if (past - 1 > first && (lane.until(past - 1) - from) * scale >= 1)
             --past;
         this.sums.fill(0);
-        lane.addSpan(view, lane.times[first] < from ? from : lane.times[first], Math.min(to, lane.until(past - 1)), this.sums);
+        lane.addSpan(view, from, Math.min(to, lane.end), this.sums);
         const span = to - from;
         let base = y + height;
         for (const category of STACK) {

@@ -289,6 +289,7 @@ class Page extends Timeline {
 loadModel().then(model => {
     document.querySelector("#wait").remove();
     window.timeline = new Page(model); // for the browser's console, and for tests
+    Object.assign(window.timeline, { makeViews, FREE, WAITING });
     document.documentElement.dataset.ready = "yes";
 }).catch(error => {
     document.querySelector("#wait").textContent = `This page cannot be shown: ${error.message}`;

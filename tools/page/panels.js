@@ -70,7 +70,7 @@ function afterwards(model, pcpu, when) {
 }
 
 const FIRST_LIMIT = 1000; // ns: waits are counted below it, then up to twice as much, and so on
-// 1, 2, 4 ... µs; from 1024 µs on as ms, as a thousand of them.
+// Doubling from 1 µs on; 1024 µs is called 1 ms.
 function formatLimit(bucket) {
     const limit = 2 ** bucket;
     return bucket < 10 ? `${limit} µs` : bucket < 20 ? `${limit / 1024} ms` : `${limit / 1048576} s`;
