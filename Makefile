@@ -30,6 +30,10 @@ KERNEL_FLAGS := $(COMMON) -g -Iarch/x86_64/include -O2 -ffreestanding -fno-excep
 KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=4096
 HOST_FLAGS := $(COMMON) -g1 $(GCC_WARN) -Iarch/host/include -pthread
 
+TSAN := $(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=thread
+TSA := $(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unused-command-line-argument -Wno-zero-as-null-pointer-constant -Wthread-safety \
+        -Wthread-safety-beta -DHV_DEBUG -fsyntax-only
+
 policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
 shared_src := $(sort $(wildcard arch/generic/*.cpp mm/*.cpp sched/*.cpp sched/*/*.cpp boot/acpi/*.cpp boot/scenario/*.cpp \
         boot/info/*.cpp)) $(policy_dir_src)
@@ -48,6 +52,28 @@ stress_src := $(sort $(wildcard tests/stress/*.cpp)) tests/support/assert_host.c
 
 # objects FLAVOUR,SOURCES: where the objects of a build flavour live.
 objects = $(patsubst %,$(O)/$(1)/%.o,$(2))
+
+# Batches: compiling a source is mostly reading headers, so that flavours which nobody debugs compile up to eight files of a
+# folder as one (scripts/compile-batch). $(1): the folder; $(2): its files that are left; $(3): which one, i, ii, iii...
+define batch
+batch_$(1)/$(3) := $(wordlist 1,8,$(2))
+batches_$(1) += $(1)/$(3)
+$(if $(word 9,$(2)),$(call batch,$(1),$(wordlist 9,9999,$(2)),$(3)i))
+endef
+in_folder = $(foreach f,$(2),$(if $(filter $(1),$(dir $(f))),$(f)))
+# Not batched: what only some programs link, and what declares functions of the C library.
+alone := $(policy_dir_src) tests/support/% arch/x86_64/runtime.cpp
+batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(host_src) $(stress_src))
+$(foreach d,$(sort $(dir $(batched_src))),$(eval $(call batch,$(d:/=),$(sort $(call in_folder,$(d),$(batched_src))),i)))
+# batched FLAVOUR,SOURCES: their objects; SOURCES are all that is batched in their folders.
+batched = $(foreach d,$(sort $(dir $(filter $(batched_src),$(2)))),$(patsubst %,$(O)/$(1)/batches/%.o,$(batches_$(d:/=)))) \
+        $(call objects,$(1),$(filter-out $(batched_src),$(2)))
+.PHONY: always
+always:
+.PRECIOUS: $(O)/batches/%.cpp
+$(O)/batches/%.cpp: always
+	@mkdir -p $(@D)
+	@printf '#include "%s"\n' $(batch_$*) | cmp -s - $@ || printf '#include "%s"\n' $(batch_$*) >$@
 
 # ---------------------------------------------------------------------------------------------------------------- compile
 $(O)/kernel/%.cpp.o: %.cpp
@@ -88,7 +114,11 @@ $(O)/asan/%.cpp.o: %.cpp
 $(O)/tsan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=thread -c $< -o $@
+	$(Q)$(TSAN) -c $< -o $@
+$(O)/tsan/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(TSAN)
 # clang: another compiler and no optimisation, to show that a simulation's bytes depend on neither.
 $(O)/clang/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -105,8 +135,12 @@ $(O)/fuzz/%.cpp.o: %.cpp
 $(O)/tsa/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,TSA,$@)
-	$(Q)$(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unused-command-line-argument -Wno-zero-as-null-pointer-constant -Wthread-safety -Wthread-safety-beta -DHV_DEBUG -fsyntax-only -MF $(@:.o=.d) -MT $@ $<
+	$(Q)$(TSA) -MF $(@:.o=.d) -MT $@ $<
 	@touch $@
+$(O)/tsa/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,TSA,$@)
+	$(Q)scripts/compile-batch $@ $< $(TSA)
 
 # ------------------------------------------------------------------------------------------------------------------- link
 define kernel_image
@@ -147,7 +181,7 @@ $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 $(O)/unit-asan: $(call objects,asan,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -lz -o $@
-$(O)/stress-tsan: $(call objects,tsan,$(host_src) $(stress_src))
+$(O)/stress-tsan: $(call batched,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
@@ -229,7 +263,7 @@ same-bytes: $(O)/nv $(O)/nv-clang
 fuzz: $(O)/fuzz-targets
 	@scripts/fuzz --seconds $(or $(FUZZ_SECONDS),60) $<
 
-check: $(call objects,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call objects,kernel-debug,$(shared_src))
+check: $(call batched,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call objects,kernel-debug,$(shared_src))
 	@scripts/check-floors
 	@scripts/check-symbols $(call objects,kernel,$(shared_src))
 	@scripts/check-symbols $(call objects,kernel-debug,$(shared_src))
