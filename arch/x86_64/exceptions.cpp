@@ -7,6 +7,7 @@
 #include "arch/x86_64/machine_check.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/ring3.hpp"
 #include "arch/x86_64/stacks.hpp"
 #include "arch/x86_64/watchdog.hpp"
 
@@ -44,13 +45,13 @@ constexpr std::array<std::string_view, 22> names{"divide error",
                                                  "virtualization",
                                                  "control protection"};
 
-void describe_page_fault(Sink& sink, TrapFrame const& frame)
+void describe_page_fault(Sink& sink, TrapFrame const& frame, std::uint64_t address)
 {
     print(sink, " ({} {} {:x}, {})", (frame.error_code & 4) != 0 ? "user" : "kernel",
           (frame.error_code & 16) != 0  ? "executes"
           : (frame.error_code & 2) != 0 ? "writes"
                                         : "reads",
-          read_cr2(), (frame.error_code & 1) != 0 ? "which its page forbids" : "which is not mapped");
+          address, (frame.error_code & 1) != 0 ? "which its page forbids" : "which is not mapped");
 }
 
 // No pCPU of ours sent it: a button, a management controller, or memory and buses that complain.
@@ -73,14 +74,27 @@ void describe_nmi(Sink& sink)
         describe_nmi(sink);
     if (is_stack_guard(read_cr2()) && (frame.vector == 8 || frame.vector == 14))
         print(sink, "stack overflow: ");
-    print(sink, "exception {} {}, error code {:x}", frame.vector,
-          frame.vector < names.size() ? names[frame.vector] : std::string_view{"unknown"}, frame.error_code);
-    if (frame.vector == static_cast<std::uint64_t>(Vector::page_fault))
-        describe_page_fault(sink, frame);
+    describe_exception(sink, frame, read_cr2());
     panic_end(&frame);
 }
 
+// NMI, double fault and machine check are not about what ring 3 did, and not on its task's stack.
+bool is_machines_own(TrapFrame const& frame)
+{
+    return frame.vector == static_cast<std::uint64_t>(Vector::nmi) ||
+           frame.vector == static_cast<std::uint64_t>(Vector::double_fault) ||
+           frame.vector == static_cast<std::uint64_t>(Vector::machine_check);
+}
+
 } // namespace
+
+void describe_exception(Sink& sink, TrapFrame const& frame, std::uint64_t address) noexcept
+{
+    print(sink, "exception {} {}, error code {:x}", frame.vector,
+          frame.vector < names.size() ? names[frame.vector] : std::string_view{"unknown"}, frame.error_code);
+    if (frame.vector == static_cast<std::uint64_t>(Vector::page_fault))
+        describe_page_fault(sink, frame, address);
+}
 
 FaultOutcome expect_fault(Vector vector, void (*function)(void*), void* argument) noexcept
 {
@@ -102,6 +116,8 @@ void handle_exception(TrapFrame& frame) noexcept
         if (watchdog_nmi(frame))
             return;
     }
+    if (is_from_ring3(frame) && !is_machines_own(frame))
+        end_ring3(frame);
     ExpectedFault* const expected{this_percpu().expected_fault};
     if (expected == nullptr || static_cast<std::uint64_t>(expected->vector) != frame.vector)
         report(frame);

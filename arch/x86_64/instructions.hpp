@@ -37,7 +37,12 @@ inline void write_msr(std::uint32_t msr, std::uint64_t value)
 
 inline constexpr std::uint32_t msr_apic_base = 0x1B;
 inline constexpr std::uint32_t msr_efer = 0xC0000080;
+inline constexpr std::uint32_t msr_star = 0xC0000081;
+inline constexpr std::uint32_t msr_lstar = 0xC0000082;
+inline constexpr std::uint32_t msr_syscall_mask = 0xC0000084;
 inline constexpr std::uint32_t msr_gs_base = 0xC0000101;
+inline constexpr std::uint32_t msr_other_gs_base = 0xC0000102; // exchanged by swapgs
+inline constexpr std::uint64_t efer_system_calls = 1u << 0;
 inline constexpr std::uint64_t efer_no_execute = 1u << 11;
 
 [[nodiscard]] inline std::uint64_t read_cr0()

@@ -2,6 +2,7 @@
 
 #include "arch/generic/assert.hpp"
 #include "arch/x86_64/instructions.hpp"
+#include "arch/x86_64/ring3.hpp"
 
 #include <array>
 
@@ -21,6 +22,7 @@ void load_tables(Percpu& block)
     descriptors_load(block.descriptors, block.own_stacks);
     descriptors_load_idt();
     write_msr(msr_gs_base, reinterpret_cast<std::uint64_t>(&block));
+    ring3_enable();
 }
 
 } // namespace

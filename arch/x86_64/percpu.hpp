@@ -31,7 +31,9 @@ struct alignas(cache_line) Percpu {
     {
     }
 
-    Percpu* self{this}; // at offset 0, for this_percpu()
+    Percpu* self{this};          // at offset 0, for this_percpu()
+    std::uint64_t user_stack{0}; // the guest's, while a hypercall finds its own stack (vectors.S)
+    Descriptors descriptors;     // the task state has that stack
     CpuId id;
     NodeId node;
     std::uint32_t apic_id;
@@ -39,7 +41,6 @@ struct alignas(cache_line) Percpu {
     ExpectedFault* expected_fault{nullptr}; // this pCPU: set while a self-test provokes an exception
     std::uint64_t stack_top{0};             // where the pCPU starts; set before it does
     OwnStacks own_stacks{};
-    Descriptors descriptors;
     std::span<std::byte> trace; // set before the pCPU starts
 
     alignas(cache_line) std::atomic<bool> asked_to_reschedule{false}; // set by anybody, cleared by this pCPU
@@ -50,6 +51,10 @@ struct alignas(cache_line) Percpu {
     alignas(cache_line) TimerQueue timers;                            // has its lock
 };
 static_assert(offsetof(Percpu, self) == 0);
+// As vectors.S has them.
+static_assert(offsetof(Percpu, user_stack) == 8);
+static_assert(offsetof(Percpu, descriptors) + offsetof(Descriptors, task_state) + offsetof(TaskState, ring_stacks) ==
+              84);
 
 // Volatile: the same task may find another block here after a switch.
 [[nodiscard]] inline Percpu& this_percpu()

@@ -1,0 +1,345 @@
+// Ring 3: guests do what they may, and whatever else they try ends them and nothing else. The programs are here, in
+// assembly; each gets its argument in rdi and ends by a fault, or by hypercall 2 with its verdict in rdi.
+#include "boot/ring3_guest.hpp"
+
+#include "arch/x86_64/call.hpp"
+#include "arch/x86_64/console.hpp"
+#include "arch/x86_64/irq_save.hpp"
+#include "arch/x86_64/layout.hpp"
+#include "boot/hypercalls.hpp"
+#include "boot/selftest.hpp"
+#include "tests/kernel/support.hpp"
+
+#include <atomic>
+#include <string_view>
+
+// PROGRAM(name, text): the bytes of a program, between two labels.
+#define PROGRAM(name, text) \
+    asm(".pushsection .rodata.guests, \"a\"\n" #name "_begin:\n" text "\n" #name "_end:\n.popsection\n"); \
+    extern "C" std::byte const name##_begin[], name##_end[]
+
+// NOLINTBEGIN(readability-identifier-naming)
+PROGRAM(guest_read, "movq (%rdi), %rax\n ud2");
+PROGRAM(guest_write, "movq $1, (%rdi)\n ud2");
+PROGRAM(guest_jump, "jmp *%rdi");
+PROGRAM(guest_hlt, "hlt");
+PROGRAM(guest_cli, "cli");
+PROGRAM(guest_sti, "sti");
+PROGRAM(guest_wrmsr, "movl $0xC0000101, %ecx\n wrmsr");
+PROGRAM(guest_rdmsr, "movl $0xC0000101, %ecx\n rdmsr");
+PROGRAM(guest_cr3, "movq %rdi, %cr3");
+PROGRAM(guest_cr0, "movq %cr0, %rax");
+PROGRAM(guest_dr7, "movq %rdi, %dr7");
+PROGRAM(guest_lgdt, "lgdt (%rsp)");
+PROGRAM(guest_lidt, "lidt (%rsp)");
+PROGRAM(guest_ltr, "movl $0x28, %eax\n ltr %ax");
+PROGRAM(guest_invlpg, "invlpg (%rdi)");
+PROGRAM(guest_swapgs, "swapgs");
+PROGRAM(guest_sysret, "sysretq");
+PROGRAM(guest_sgdt, "sgdt -16(%rsp)\n ud2");
+PROGRAM(guest_sidt, "sidt -16(%rsp)\n ud2");
+PROGRAM(guest_in, "movw $0x60, %dx\n inb %dx, %al");
+PROGRAM(guest_out, "movw $0xF4, %dx\n movb $0x10, %al\n outb %al, %dx");
+PROGRAM(guest_outs, "movw $0xE9, %dx\n movq %rsp, %rsi\n decq %rsi\n outsb");
+PROGRAM(guest_int80, "int $0x80");
+PROGRAM(guest_int3, "int3");
+PROGRAM(guest_int14, "int $14");
+PROGRAM(guest_far_call, "pushq $8\n leaq 1f(%rip), %rax\n pushq %rax\n lretq\n1: ud2");
+PROGRAM(guest_ss, "movl $0x10, %eax\n movl %eax, %ss");
+PROGRAM(guest_divide, "xorl %ecx, %ecx\n movl $1, %eax\n xorl %edx, %edx\n divl %ecx");
+PROGRAM(guest_ud2, "ud2");
+PROGRAM(guest_sse, "xorps %xmm0, %xmm0");
+PROGRAM(guest_x87, "fld1");
+PROGRAM(guest_step, "pushfq\n orl $0x100, (%rsp)\n popfq\n nop\n nop\n ud2");
+PROGRAM(guest_push, "movq %rdi, %rsp\n pushq %rax");
+PROGRAM(guest_overflow, "1: pushq %rax\n jmp 1b");
+PROGRAM(guest_own_code, "movb $0x90, 1f(%rip)\n1: ud2");
+PROGRAM(guest_on_stack, "movb $0xC3, -8(%rsp)\n leaq -8(%rsp), %rax\n callq *%rax\n ud2");
+// Far beyond the stack pointer that it is given, nothing else than 0 there: each call must work without any stack.
+PROGRAM(guest_calls, "xorl %esp, %esp\n"
+                     "movl $1000, %ebx\n"
+                     "1: movl $0x5EED, %edi\n xorl %eax, %eax\n syscall\n testq %rax, %rax\n jnz 2f\n"
+                     "cmpl $0x5EED, %edi\n jne 2f\n decl %ebx\n jnz 1b\n"
+                     "movl $1, %eax\n syscall\n cmpq $1, %rax\n jne 2f\n"
+                     "movl $99, %eax\n syscall\n cmpq $-1, %rax\n jne 2f\n"
+                     "movabsq $0x8000000000000002, %rax\n syscall\n cmpq $-1, %rax\n jne 2f\n"
+                     "xorl %edi, %edi\n jmp 3f\n2: movl $1, %edi\n3: movl $2, %eax\n syscall\n ud2");
+// Fills all registers, flags included, and does hypercalls (rdi is odd) or nothing for a while; all must still be
+// there.
+PROGRAM(guest_keeps, "movq %rdi, %rbp\n movq %rdi, %r13\n"
+                     "movq $0x1111, %rbx\n movq $0x2222, %rdx\n movq $0x3333, %rsi\n movq $0x4444, %r8\n"
+                     "movq $0x5555, %r9\n movq $0x6666, %r10\n movq $0x7777, %r12\n movq $0x8888, %r14\n"
+                     "movl $20000, %r15d\n"
+                     "1: pushfq\n orl $0x40401, (%rsp)\n popfq\n" // AC, DF, CF
+                     "movq %rsp, %rdi\n"
+                     "testq $1, %rbp\n jz 4f\n xorl %eax, %eax\n syscall\n jmp 5f\n"
+                     "4: movq $0x9999, %rax\n movq $0xAAAA, %rcx\n movq $0xBBBB, %r11\n pause\n"
+                     "cmpq $0x9999, %rax\n jne 2f\n cmpq $0xAAAA, %rcx\n jne 2f\n cmpq $0xBBBB, %r11\n jne 2f\n"
+                     "5: pushfq\n popq %rax\n andl $0x40400, %eax\n cmpl $0x40400, %eax\n jne 2f\n"
+                     "cmpq %rsp, %rdi\n jne 2f\n cmpq %rbp, %r13\n jne 2f\n"
+                     "cmpq $0x1111, %rbx\n jne 2f\n cmpq $0x2222, %rdx\n jne 2f\n cmpq $0x3333, %rsi\n jne 2f\n"
+                     "cmpq $0x4444, %r8\n jne 2f\n cmpq $0x5555, %r9\n jne 2f\n cmpq $0x6666, %r10\n jne 2f\n"
+                     "cmpq $0x7777, %r12\n jne 2f\n cmpq $0x8888, %r14\n jne 2f\n"
+                     "decl %r15d\n jnz 1b\n"
+                     "xorl %edi, %edi\n jmp 3f\n2: movl $1, %edi\n3: movl $2, %eax\n syscall\n ud2");
+// NOLINTEND(readability-identifier-naming)
+
+namespace hv::test {
+namespace {
+
+using boot::Ring3Guest;
+
+struct Program {
+    std::byte const* begin;
+    std::byte const* end;
+
+    [[nodiscard]] std::span<std::byte const> code() const { return {begin, end}; }
+};
+#define HV_CODE(name) \
+    Program { name##_begin, name##_end }
+
+// No outcome: no memory.
+std::optional<arch::Ring3Outcome> run(Program const& program, std::uint64_t argument = 0)
+{
+    arch::IrqSave const irqs;
+    Ring3Guest guest{arch::this_percpu().node};
+    if (!guest.build(program.code()))
+        return std::nullopt;
+    return guest.run(argument);
+}
+
+struct Attempt {
+    std::string_view name;
+    Program program;
+    std::uint64_t argument;
+    unsigned vector;
+    std::uint64_t error_code;
+};
+constexpr unsigned any = ~0u;
+
+bool ends_as_it_should(Attempt const& a)
+{
+    std::optional<arch::Ring3Outcome> const outcome{run(a.program, a.argument)};
+    bool const right = outcome && outcome->end == arch::Ring3End::exception &&
+                       (a.vector == any || outcome->registers.vector == a.vector) &&
+                       (a.error_code == any || outcome->registers.error_code == a.error_code) &&
+                       (a.vector != 14 || a.argument == 0 || outcome->address == a.argument);
+    if (!right && outcome) {
+        arch::Line line{arch::Output::console};
+        print(line.sink(), "# {}: ", a.name);
+        describe(line.sink(), *outcome);
+    }
+    return right;
+}
+
+template <std::size_t count>
+bool all_end_as_they_should(Attempt const (&attempts)[count])
+{
+    bool all{true};
+    for (Attempt const& a : attempts)
+        all = ends_as_it_should(a) && all;
+    return all;
+}
+
+constexpr unsigned divide = 0, debug = 1, undefined = 6, no_x87 = 7, protection = 13, page = 14;
+constexpr std::uint64_t read_forbidden = 5, write_forbidden = 7, fetch_forbidden = 0x15, read_missing = 4,
+                        write_missing = 6, fetch_missing = 0x14;
+
+bool has_umip() { return (arch::read_cr4() >> 11 & 1) != 0; }
+
+} // namespace
+
+HV_SELFTEST(ring3_hypercalls_need_no_stack_and_refuse_what_they_do_not_know)
+{
+    std::optional<arch::Ring3Outcome> const outcome{run(HV_CODE(guest_calls))};
+    HV_CHECK(outcome.has_value());
+    HV_CHECK(outcome->end == arch::Ring3End::hypercall);
+    HV_CHECK(outcome->registers.rdi == 0 && outcome->registers.rsp == 0);
+}
+
+HV_SELFTEST(ring3_privileged_instructions_end_the_guest)
+{
+    Attempt const attempts[]{
+        {"hlt", HV_CODE(guest_hlt), 0, protection, 0},       {"cli", HV_CODE(guest_cli), 0, protection, 0},
+        {"sti", HV_CODE(guest_sti), 0, protection, 0},       {"wrmsr", HV_CODE(guest_wrmsr), 0, protection, 0},
+        {"rdmsr", HV_CODE(guest_rdmsr), 0, protection, 0},   {"to cr3", HV_CODE(guest_cr3), 0, protection, 0},
+        {"from cr0", HV_CODE(guest_cr0), 0, protection, 0},  {"to dr7", HV_CODE(guest_dr7), 0, protection, 0},
+        {"lgdt", HV_CODE(guest_lgdt), 0, protection, 0},     {"lidt", HV_CODE(guest_lidt), 0, protection, 0},
+        {"ltr", HV_CODE(guest_ltr), 0, protection, 0},       {"invlpg", HV_CODE(guest_invlpg), 0, protection, 0},
+        {"swapgs", HV_CODE(guest_swapgs), 0, protection, 0}, {"sysret", HV_CODE(guest_sysret), 0, protection, 0},
+    };
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+HV_SELFTEST(ring3_ports_end_the_guest)
+{
+    Attempt const attempts[]{{"in", HV_CODE(guest_in), 0, protection, 0},
+                             {"out, to end the machine", HV_CODE(guest_out), 0, protection, 0},
+                             {"outs", HV_CODE(guest_outs), 0, protection, 0}};
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+// (QEMU 7.2 has other error codes than processors, and reads the frame of a far return with the kernel's rights.)
+HV_SELFTEST(ring3_gates_and_segments_of_the_kernel_end_the_guest)
+{
+    Attempt const attempts[]{{"int 0x80", HV_CODE(guest_int80), 0, protection, any},
+                             {"int 3", HV_CODE(guest_int3), 0, protection, any},
+                             {"int 14", HV_CODE(guest_int14), 0, protection, any},
+                             {"far return to ring 0", HV_CODE(guest_far_call), 0, any, any},
+                             {"the kernel's stack segment", HV_CODE(guest_ss), 0, protection, 0x10}};
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+HV_SELFTEST(ring3_kernel_memory_is_out_of_reach)
+{
+    std::uint64_t const text{arch::address_of(text_start)}, data{arch::address_of(data_start)};
+    std::uint64_t const block{arch::address_of(&arch::this_percpu())}, direct{arch::direct_map_base + arch::image_base};
+    Attempt const attempts[]{{"read text", HV_CODE(guest_read), text, page, read_forbidden},
+                             {"write text", HV_CODE(guest_write), text, page, write_forbidden},
+                             {"execute text", HV_CODE(guest_jump), text, page, fetch_forbidden},
+                             {"read data", HV_CODE(guest_read), data, page, read_forbidden},
+                             {"write data", HV_CODE(guest_write), data, page, write_forbidden},
+                             {"read a pCPU's block", HV_CODE(guest_read), block, page, read_forbidden},
+                             {"write a pCPU's block", HV_CODE(guest_write), block, page, write_forbidden},
+                             {"read the direct map", HV_CODE(guest_read), direct, page, read_forbidden},
+                             {"read the APIC", HV_CODE(guest_read), arch::mmio_base, page, read_forbidden},
+                             {"write beyond all", HV_CODE(guest_write), arch::mmio_base - 4096, page, write_missing}};
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+HV_SELFTEST(ring3_own_code_is_not_writable_and_own_stack_not_executable)
+{
+    Attempt const attempts[]{
+        {"write own code", HV_CODE(guest_own_code), 0, page, write_forbidden},
+        {"execute own stack", HV_CODE(guest_on_stack), 0, page, fetch_forbidden},
+        {"write code", HV_CODE(guest_write), Ring3Guest::code_at.value(), page, write_forbidden},
+        {"execute behind the code", HV_CODE(guest_jump), Ring3Guest::code_at.value() + 4096, page, fetch_missing},
+        {"read behind the stack", HV_CODE(guest_read), Ring3Guest::stack_end.value(), page, read_missing},
+        {"read null", HV_CODE(guest_read), 0, page, read_missing},
+        {"execute null", HV_CODE(guest_jump), 0, page, fetch_missing}};
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+// What the processor itself would need the guest's stack for. (No address: processors say stack fault, QEMU 7.2 general
+// protection.)
+HV_SELFTEST(ring3_faults_without_a_usable_stack_end_the_guest)
+{
+    constexpr std::uint64_t no_address = std::uint64_t{1} << 63;
+    Attempt const attempts[]{
+        {"stack overflow", HV_CODE(guest_overflow), 0, page, write_missing},
+        {"no stack", HV_CODE(guest_push), 0x10'0008, page, write_missing},
+        {"stack at no address", HV_CODE(guest_push), no_address, any, 0},
+        {"stack in the code", HV_CODE(guest_push), Ring3Guest::code_at.value() + 64, page, write_forbidden},
+        {"stack in the kernel", HV_CODE(guest_push), arch::address_of(data_start) + 64, page, write_forbidden},
+        {"jump to no address", HV_CODE(guest_jump), no_address, protection, 0}};
+    for (Attempt a : attempts) {
+        if (a.vector == page && a.argument != 0) { // It is 8 below that it writes.
+            std::optional<arch::Ring3Outcome> const outcome{run(a.program, a.argument)};
+            HV_CHECK(outcome && outcome->registers.vector == page && outcome->registers.error_code == a.error_code);
+            HV_CHECK(outcome->address == a.argument - 8);
+            continue;
+        }
+        HV_CHECK(ends_as_it_should(a));
+    }
+}
+
+HV_SELFTEST(ring3_exceptions_end_the_guest)
+{
+    Attempt const attempts[]{{"divide by zero", HV_CODE(guest_divide), 0, divide, 0},
+                             {"ud2", HV_CODE(guest_ud2), 0, undefined, 0},
+                             {"vector registers", HV_CODE(guest_sse), 0, undefined, 0},
+                             {"x87", HV_CODE(guest_x87), 0, no_x87, 0},
+                             {"single step", HV_CODE(guest_step), 0, debug, 0}};
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+HV_SELFTEST(ring3_addresses_of_the_kernels_tables_are_secret)
+{
+    if (!has_umip())
+        HV_SKIP("no UMIP");
+    Attempt const attempts[]{{"sgdt", HV_CODE(guest_sgdt), 0, protection, 0},
+                             {"sidt", HV_CODE(guest_sidt), 0, protection, 0}};
+    HV_CHECK(all_end_as_they_should(attempts));
+}
+
+namespace {
+
+struct Everywhere {
+    std::atomic<unsigned> right{0};
+};
+
+// A guest on each pCPU at the same time.
+void run_and_fault(void* argument)
+{
+    Attempt const attempt{"write data", HV_CODE(guest_write), arch::address_of(data_start), page, write_forbidden};
+    bool right{true};
+    for (unsigned i = 0; i < 5; ++i)
+        right = ends_as_it_should(attempt) && right;
+    std::optional<arch::Ring3Outcome> const good{run(HV_CODE(guest_calls))};
+    right = right && good && good->end == arch::Ring3End::hypercall && good->registers.rdi == 0;
+    static_cast<Everywhere*>(argument)->right.fetch_add(right ? 1u : 0u);
+}
+
+constexpr TimerId disturbance{3};
+
+struct Disturbed {
+    std::atomic<unsigned> times{0};
+    std::atomic<unsigned> with_ac{0}; // SMAP was off
+};
+
+// Every 50 us, in the middle of what the guest does.
+void disturb(void* self, CpuId cpu, TimerId timer, Instant now)
+{
+    if (timer != disturbance)
+        return;
+    std::uint64_t flags;
+    asm volatile("pushfq; popq %0" : "=r"(flags));
+    auto& disturbed = *static_cast<Disturbed*>(self);
+    disturbed.with_ac.fetch_add((flags & 0x40000) != 0 ? 1u : 0u);
+    disturbed.times.fetch_add(1);
+    arch::timer_arm(cpu, disturbance, now + Duration::from_us(50));
+}
+
+} // namespace
+
+HV_SELFTEST(ring3_runs_on_all_pcpus_at_once)
+{
+    Everywhere everywhere;
+    arch::call_on_all(run_and_fault, &everywhere);
+    HV_CHECK(everywhere.right.load() == arch::pcpu_count());
+}
+
+HV_SELFTEST(ring3_registers_and_flags_survive_interrupts_and_hypercalls)
+{
+    for (std::uint64_t const with_hypercalls : {0u, 1u}) {
+        Disturbed disturbed;
+        arch::UpCalls const calls{.self = &disturbed, .timer = disturb};
+        UpCallsScope const scope{calls};
+        arch::timer_arm(arch::this_cpu(), disturbance, arch::clock_now() + Duration::from_us(50));
+        std::optional<arch::Ring3Outcome> const outcome{run(HV_CODE(guest_keeps), with_hypercalls)};
+        arch::timer_disarm(arch::this_cpu(), disturbance);
+        HV_CHECK(outcome && outcome->end == arch::Ring3End::hypercall);
+        HV_CHECK(outcome->registers.rdi == 0);
+        HV_CHECK(disturbed.times.load() > 3);
+        HV_CHECK(disturbed.with_ac.load() == 0);
+    }
+}
+
+HV_SELFTEST(ring3_guests_leave_no_page_behind)
+{
+    NodeId const node{arch::this_percpu().node};
+    std::uint64_t const before{free_pages(node)};
+    HV_CHECK(run(HV_CODE(guest_ud2)).has_value());
+    HV_CHECK(free_pages(node) == before);
+    // Each allocation of building one fails once.
+    unsigned refused{0};
+    for (unsigned n = 1; n <= 16; ++n) {
+        boot::kernel().pages->injection().fail_nth(n);
+        refused += run(HV_CODE(guest_ud2)) ? 0u : 1u;
+        boot::kernel().pages->injection().turn_off();
+        HV_CHECK(free_pages(node) == before);
+    }
+    HV_CHECK(refused > 0);
+}
+
+} // namespace hv::test
