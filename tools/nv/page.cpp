@@ -221,7 +221,7 @@ std::string PageExporter::about() const
                                     list(facts_.hard_of(vcpu.domain, vcpu.vcpu))));
     }
     std::ranges::sort(seen);
-    seen.erase(std::ranges::unique(seen).begin(), seen.end());
+    seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
     for (std::uint16_t const domain : seen)
         if (auto const name = facts_.names.find(domain); name != facts_.names.end())
             domains.push_back(fmt::format("\"{}\":{}", domain, in_script(json_string(name->second))));

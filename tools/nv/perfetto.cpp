@@ -54,7 +54,7 @@ PerfettoExporter::PerfettoExporter(ByteSink& sink, TraceFacts const& facts, std:
     } else {
         std::vector<std::uint16_t> nodes{facts.node_of};
         std::ranges::sort(nodes);
-        nodes.erase(std::ranges::unique(nodes).begin(), nodes.end());
+        nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
         for (std::uint16_t const node : nodes)
             out_.track(first_node_uuid + node, 0, fmt::format("node {}", node), node);
     }

@@ -200,7 +200,7 @@ double cliffs_delta(WaitSamples a, std::uint64_t hz_a, WaitSamples b, std::uint6
         return 0;
     double sum{0};
     for (double const value : theirs) {
-        auto const [low, high] = std::ranges::equal_range(mine, value);
+        auto const [low, high] = std::equal_range(mine.begin(), mine.end(), value);
         sum += static_cast<double>(low - mine.begin()) - static_cast<double>(mine.end() - high);
     }
     return sum / static_cast<double>(mine.size()) / static_cast<double>(theirs.size());
