@@ -4,8 +4,10 @@
 
 #include "arch/x86_64/call.hpp"
 #include "arch/x86_64/console.hpp"
+#include "arch/x86_64/features.hpp"
 #include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/layout.hpp"
+#include "arch/x86_64/watchdog.hpp"
 #include "boot/hypercalls.hpp"
 #include "boot/selftest.hpp"
 #include "tests/kernel/support.hpp"
@@ -82,6 +84,10 @@ PROGRAM(guest_keeps, "movq %rdi, %rbp\n movq %rdi, %r13\n"
                      "cmpq $0x7777, %r12\n jne 2f\n cmpq $0x8888, %r14\n jne 2f\n"
                      "decl %r15d\n jnz 1b\n"
                      "xorl %edi, %edi\n jmp 3f\n2: movl $1, %edi\n3: movl $2, %eax\n syscall\n ud2");
+// What a null hypercall costs, by the time-stamp counter.
+PROGRAM(guest_price, "movl $4, %ebx\n"
+                     "1: rdtsc\n movl %eax, %r12d\n xorl %eax, %eax\n syscall\n rdtsc\n subl %r12d, %eax\n"
+                     "movl %eax, %edi\n decl %ebx\n jnz 1b\n movl $2, %eax\n syscall\n ud2");
 // NOLINTEND(readability-identifier-naming)
 
 namespace hv::test {
@@ -323,6 +329,60 @@ HV_SELFTEST(ring3_registers_and_flags_survive_interrupts_and_hypercalls)
         HV_CHECK(disturbed.times.load() > 3);
         HV_CHECK(disturbed.with_ac.load() == 0);
     }
+}
+
+namespace {
+
+struct Struck {
+    CpuId striker;
+    std::atomic<unsigned> running{0};
+    std::atomic<unsigned> right{0};
+};
+
+// One pCPU sends the others an NMI each while they are in ring 3, more or less.
+void strike_or_run(void* argument)
+{
+    Struck& struck{*static_cast<Struck*>(argument)};
+    CpuId const self{arch::this_cpu()};
+    if (self != struck.striker) {
+        struck.running.fetch_add(1);
+        std::optional<arch::Ring3Outcome> const outcome{run(HV_CODE(guest_keeps), 0)};
+        bool const right = outcome && outcome->end == arch::Ring3End::hypercall && outcome->registers.rdi == 0;
+        struck.right.fetch_add(right ? 1u : 0u);
+        return;
+    }
+    while (struck.running.load() != arch::pcpu_count() - 1)
+        arch::relax();
+    for (unsigned i = 0; i < 100; ++i) // Let them come to their guests.
+        arch::relax();
+    for (CpuId::Rep n = 0; n < arch::pcpu_count(); ++n)
+        if (CpuId{n} != self)
+            arch::watchdog_suspect(CpuId{n});
+}
+
+} // namespace
+
+// Which has to find the pCPU's block though GS is the guest's.
+HV_SELFTEST(ring3_nmi_is_served_and_the_guest_goes_on)
+{
+    if (boot::kernel().options.watchdog_ms == 0 || arch::pcpu_count() == 1)
+        HV_SKIP("nobody would take the NMI");
+    Struck struck{.striker = arch::this_cpu()};
+    arch::call_on_all(strike_or_run, &struck);
+    // Some found a pCPU on its way, with interrupts off: that is not to be held against it.
+    arch::call_on_all([](void*) { arch::this_percpu().watched.strikes = 0; }, nullptr);
+    HV_CHECK(struck.right.load() == arch::pcpu_count() - 1);
+}
+
+HV_SELFTEST(ring3_null_hypercall_is_short)
+{
+    if (!arch::is_qemu_tcg() || boot::kernel().options.khz != 1'000'000 || boot::kernel().options.chop_ns != 0)
+        HV_SKIP("only where instructions are counted, and nobody else runs");
+    constexpr std::uint64_t most = 120;
+    std::optional<arch::Ring3Outcome> const outcome{run(HV_CODE(guest_price))};
+    HV_CHECK(outcome && outcome->end == arch::Ring3End::hypercall);
+    arch::say("# ring 3: instructions of a null hypercall {}", outcome->registers.rdi);
+    HV_CHECK(outcome->registers.rdi > 0 && outcome->registers.rdi <= most);
 }
 
 HV_SELFTEST(ring3_guests_leave_no_page_behind)
