@@ -186,6 +186,8 @@ void write_workload(std::ostream& out, Workload const& work)
     case WorkloadKind::fork:
     case WorkloadKind::cpu:
         throw std::logic_error{"a random scenario has no memory cost model, and so none of its workloads"};
+    case WorkloadKind::recorded:
+        throw std::logic_error{"a random scenario has no recorded steps"};
     }
 }
 
