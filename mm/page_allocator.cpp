@@ -54,6 +54,8 @@ Result<PhysAddr, AllocError> PageAllocator::place(Request const& request)
         return fail(AllocError::exhausted_set);
     case Policy::interleave:
         return place_interleaved(request);
+    case Policy::by_number:
+        return place_by_number(request);
     case Policy::preferred:
         if (Result<PhysAddr, AllocError> const taken = take_nearest(request, NodeMask::of(node), false))
             return taken;
@@ -88,6 +90,23 @@ Result<PhysAddr, AllocError> PageAllocator::place_interleaved(Request const& req
             if (set.test(node))
                 continue;
             if (Result<PhysAddr, AllocError> const taken = take(request, node, spares_low))
+                return taken;
+        }
+    }
+    return fail(AllocError::exhausted);
+}
+
+Result<PhysAddr, AllocError> PageAllocator::place_by_number(Request const& request)
+{
+    if (Result<PhysAddr, AllocError> const taken = take(request, request.node, false))
+        return taken;
+    NodeMask const set{request.set & usable_};
+    for (NodeMask candidates : {set - NodeMask::of(request.node), usable_ - set - NodeMask::of(request.node)}) {
+        NodeId node{request.node};
+        while (!candidates.empty()) {
+            node = candidates.cycle(node);
+            candidates.clear(node);
+            if (Result<PhysAddr, AllocError> const taken = take(request, node, false))
                 return taken;
         }
     }

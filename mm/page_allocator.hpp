@@ -10,8 +10,10 @@
 //   strict_set    the set by distance; the node itself first only if it is a member
 //   interleave    the next member of the set after that of the owner's last call, the other members cyclically, then
 //                 all other nodes by distance from that next member, equally far ones by lowest id alone
+//   by_number     as Xen does: the node, the members of the set upwards from it by number and round again, then all
+//                 other nodes likewise; distances count for nothing
 //
-// Xen goes through nodes by number, both within the set and outside; we go by distance. Xen keeps a quarter of node 0
+// Xen keeps a quarter of node 0
 // for low memory and so pushes domains off their node; we keep a few pages a node (low_reserve), and only from those
 // who have no business on that node.
 //
@@ -44,8 +46,8 @@ namespace hv::mm {
 
 inline constexpr std::uint16_t claims_lock_rank = 38;
 
-// The first three begin at the request's node.
-enum class Policy : std::uint8_t { local, preferred, strict_node, strict_set, interleave };
+// All but strict_set and interleave begin at the request's node, whatever the set. Only the first three use caches.
+enum class Policy : std::uint8_t { local, preferred, strict_node, strict_set, interleave, by_number };
 
 // What a search by this policy says when it was in vain.
 [[nodiscard]] constexpr AllocError exhaustion_of(Policy policy)
@@ -58,6 +60,7 @@ enum class Policy : std::uint8_t { local, preferred, strict_node, strict_set, in
     case Policy::local:
     case Policy::preferred:
     case Policy::interleave:
+    case Policy::by_number:
         break;
     }
     return AllocError::exhausted;
@@ -67,7 +70,7 @@ struct Request {
     Order order{};
     Policy policy{Policy::local};
     NodeId node{};  // where to begin; interleave does not ask for it
-    NodeMask set{}; // preferred (may be empty), strict_set, interleave; nodes the machine lacks do not count
+    NodeMask set{}; // preferred, by_number (may be empty), strict_set, interleave; nodes the machine lacks do not count
     DomainAccount* owner{nullptr};  // attached; null: the kernel, which no account is charged for
     PhysAddr below{physical_limit}; // the block ends at or below this address
 };
@@ -188,6 +191,7 @@ private:
     [[nodiscard]] Result<PhysAddr, AllocError> allocate_unharmed(Request const& request);
     [[nodiscard]] Result<PhysAddr, AllocError> place(Request const& request);
     [[nodiscard]] Result<PhysAddr, AllocError> place_interleaved(Request const& request);
+    [[nodiscard]] Result<PhysAddr, AllocError> place_by_number(Request const& request);
     // On one node, and charge the owner for it there.
     [[nodiscard]] Result<PhysAddr, AllocError> take(Request const& request, NodeId node, bool spares_low);
     // On one of `candidates`, by distance from request.node.

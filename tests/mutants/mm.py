@@ -40,6 +40,9 @@ MUTANTS = [
     ("the budget of a scrub", "mm/node_allocator_scrub.cpp", "static_cast<unsigned>(std::bit_width(budget - zeroed)) - 1;", "Order::largest;"),
     ("the cached pages that a needy node calls back", "mm/node_allocator.cpp", "if (!block && !request.spares_low && drain_caches())",
      "if (!block && request.spares_low && drain_caches())"),
+    ("the way back of a VM that could not be built", "mm/domain_memory.cpp", "    if (!built)\n", "    if (!built && wanted.pages == 0)\n"),
+    ("the owner in the search for a dead domain's blocks", "mm/node_allocator_checks.cpp",
+     "entry.owner() == owner)\n                return BlockRef{&region, at};", "entry.owner().value() >= 1)\n                return BlockRef{&region, at};"),
     ("the return of claims that came too late", "mm/page_allocator_claims.cpp",
      "nodes_[node.value()]->unclaim(account, account.claim_on(node) - before[node.value()]);", "static_cast<void>(before);"),
 ]

@@ -64,6 +64,26 @@ TEST(PageAllocator, LocalDrainsTheNodeThenGoesByDistance)
     }
 }
 
+TEST(PageAllocator, ARingIsGoneRoundByDistanceOrAsXenDoesByNumber)
+{
+    TestMachine near{TestMachine::even(4, 16 * MiB), 4, ring};
+    auto const seen{harvest(near, {.order = order_2m, .policy = Policy::preferred}).nodes};
+    EXPECT_EQ(seen.front(), 0u);
+    EXPECT_EQ(seen.back(), 2u) << "opposite";
+
+    TestMachine round{TestMachine::even(4, 16 * MiB), 4, ring};
+    EXPECT_EQ(harvest(round, {.policy = Policy::by_number, .node = node(2)}).runs(), (std::vector{2u, 3u, 0u, 1u}));
+
+    TestMachine set{TestMachine::even(4, 16 * MiB), 4, ring};
+    Harvest const got{harvest(set, {.policy = Policy::by_number, .node = node(2), .set = set_of({0, 3})})};
+    EXPECT_EQ(got.runs(), (std::vector{2u, 3u, 0u, 1u}));
+    EXPECT_EQ(got.error, AllocError::exhausted);
+
+    TestMachine outside{TestMachine::even(4, 16 * MiB), 4, ring};
+    EXPECT_EQ(harvest(outside, {.policy = Policy::by_number, .node = node(1), .set = set_of({0, 2})}).runs(),
+              (std::vector{1u, 2u, 0u, 3u}));
+}
+
 TEST(PageAllocator, EquallyFarNodesGoByMostFreeMemoryThenByLowestId)
 {
     TestMachine machine{TestMachine::even(4, 16 * MiB), 4, ring};
