@@ -216,3 +216,67 @@ def perfetto_lossy(tests, fail, folder):
     if not wanted or found != wanted:
         fail(f"{len(found)} losses are shown, {len(wanted)} are in the trace")
     return 7
+
+
+# ----------------------------------------------------------------------------------------------------------------------- CTF
+
+
+def babeltrace(tests, fail, folder):
+    """What babeltrace2 prints of a folder: (ns, pCPU, event, fields) of each event, and its warnings."""
+    result = tests.run("babeltrace2", "--clock-seconds", "--no-delta", folder)
+    if result.returncode != 0:
+        fail(f"babeltrace2: status {result.returncode}: {result.stderr[-300:]}")
+    found, last = [], 0
+    for line in result.stdout.decode().splitlines():
+        m = re.match(r"\[(\d+)\.(\d{9})\] numavisor (\w+): \{ cpu_id = (\d+) \}(?:, \{ (.*) \})?$", line)
+        if not m:
+            fail(f"babeltrace2 printed: {line}")
+        when = int(m[1]) * 10**9 + int(m[2])
+        if when < last:
+            fail(f"time goes back at {when}")
+        last = when
+        found.append((when, int(m[4]), m[3], dict(f.split(" = ") for f in (m[5] or "").split(", ") if f)))
+    return found, result.stderr.decode()
+
+
+def ctf_real(tests, fail, folder, name):
+    """A real host's trace: run times are the independently computed ones, every other event is there with its words."""
+    trace, figures = real_trace(folder, name)
+    out = trace.with_suffix(".ctf")
+    export(tests, fail, "ctf", trace, out)
+    found, said = babeltrace(tests, fail, out)
+    if said:
+        fail(f"babeltrace2 says: {said[:300]}")
+    running, since, total = {}, {}, collections.Counter()
+    for when, cpu, event, fields in found:
+        if event != "sched_switch":
+            continue
+        before, after = fields["prev_comm"].strip('"'), fields["next_comm"].strip('"')
+        if before != running.get(cpu, f"swapper/{cpu}"):
+            fail(f"pCPU {cpu} at {when}: {before} leaves, {running.get(cpu)} ran")
+        total[before] += when - since.get(cpu, when)
+        running[cpu], since[cpu] = after, when
+    for cpu, vcpu in running.items():
+        total[vcpu] += found[-1][0] - since[cpu]
+    for vcpu, wanted in figures["per_vcpu"].items():
+        share = 100 * total[vcpu] / 1e9 / figures["duration_s"]
+        if abs(share - wanted["run_pct"]) > 0.051:
+            fail(f"{name}: {vcpu} runs {share:.2f} % of the time, wanted {wanted['run_pct']}")
+    told = collections.Counter(e for _, e, _ in dumped(tests, trace) if "_to_" not in e and e not in ("continue_running", "sched_switch", "lost_records"))
+    events = collections.Counter(e for _, _, e, _ in found if e not in ("sched_switch", "sched_waking"))
+    if events != collections.Counter({e.replace(":", "_"): n for e, n in told.items()}):
+        fail(f"{name}: events {events}, wanted {told}")
+    return len(figures["per_vcpu"]) + 3
+
+
+def ctf_lossy(tests, fail, folder):
+    """Every lost record is one of the events that babeltrace2 says were discarded."""
+    trace = simulated_trace(tests, fail, folder, 4)
+    out = trace.with_suffix(".ctf")
+    export(tests, fail, "ctf", trace, out)
+    _, said = babeltrace(tests, fail, out)
+    wanted = sum(int(words[0]) for _, event, words in dumped(tests, trace) if event == "lost_records")
+    found = sum(int(n) for n in re.findall(r"discarded (\d+) event", said))
+    if not wanted or found != wanted:
+        fail(f"{found} events were discarded, {wanted} records are lost: {said[:300]}")
+    return 1

@@ -220,6 +220,8 @@ void add_trace(CLI::App& app, TraceOptions& options)
     check.footer("Exit status: 0 good, 1 a rule is broken or the file is damaged, 2 usage or bad input.");
     CLI::App& perfetto = *trace.add_subcommand("perfetto", "A file for the viewer at ui.perfetto.dev");
     add_trace_export(perfetto, options, "File to write, usually .pftrace");
+    CLI::App& ctf = *trace.add_subcommand("ctf", "Common Trace Format, which babeltrace2 and Trace Compass read");
+    add_trace_export(ctf, options, "Folder to make");
     CLI::App& html = *trace.add_subcommand("html", "One page with a timeline that any browser opens, offline too");
     add_trace_export(html, options, "Page to write");
     html.add_option("--from", options.from, "Only from this second on, counted from the first stamp");
@@ -235,6 +237,8 @@ ExitCode do_trace(CLI::App const& command, TraceOptions const& options, std::fil
         return trace_check(options);
     if (command.got_subcommand("perfetto"))
         return trace_perfetto(options);
+    if (command.got_subcommand("ctf"))
+        return trace_ctf(options);
     if (command.got_subcommand("html"))
         return trace_html(options, folder / page_name);
     return command.got_subcommand("dump") ? trace_dump(options) : trace_summary(options);

@@ -17,27 +17,7 @@ constexpr std::uint64_t waiting_uuid = 1, pcpus_uuid = 2, first_node_uuid = 16, 
 enum PcpuTrack : std::uint64_t { runs, queue, losses };
 enum VcpuTrack : std::uint64_t { thread, credit, priority };
 
-// Process and thread numbers that people recognise: vCPU 3 of domain 2 is thread 3003 of process 3000.
-constexpr std::int32_t threads_of_domain = 1000;
-constexpr std::int32_t first_odd_tid = 0x4000'0000; // for numbers of vCPUs that no Xen has
-
 std::uint64_t uuid_of(std::uint32_t pcpu, PcpuTrack track) { return first_pcpu_uuid + pcpu * uuids_of_pcpu + track; }
-
-std::int32_t pid_of(std::uint16_t domain) { return (domain + 1) * threads_of_domain; }
-
-PerfettoWriter::Left left_in(Timeline::State state)
-{
-    switch (state) {
-    case Timeline::State::running: // there: the record of its departure is lost
-    case Timeline::State::runnable:
-        return PerfettoWriter::Left::runnable;
-    case Timeline::State::blocked:
-        return PerfettoWriter::Left::blocked;
-    case Timeline::State::offline:
-        break;
-    }
-    return PerfettoWriter::Left::offline;
-}
 
 std::string join(std::vector<std::uint16_t> const& numbers) { return fmt::format("{}", fmt::join(numbers, ",")); }
 
@@ -105,9 +85,8 @@ PerfettoExporter::Vcpu& PerfettoExporter::meet(std::size_t index)
         vcpu.name = met.name();
         if (met.is_idle())
             continue;
-        std::int32_t const pid = pid_of(met.domain);
-        vcpu.tid =
-            met.vcpu < threads_of_domain ? pid + met.vcpu : first_odd_tid + static_cast<std::int32_t>(vcpus_.size());
+        std::int32_t const pid = process_number(met.domain);
+        vcpu.tid = thread_number(met, vcpus_.size());
         vcpu.uuid = first_vcpu_uuid + vcpus_.size() * uuids_of_vcpu;
         vcpu.wakes = fmt::format("wakes {}", vcpu.name);
         if (auto const home = facts_.home_of(met.domain, met.vcpu)) {
@@ -144,7 +123,7 @@ void PerfettoExporter::leave(std::uint64_t when, std::uint32_t pcpu, std::size_t
     Pcpu& there = pcpu_of(pcpu);
     when = std::max(when, there.last);
     PerfettoWriter::Task const from = task_of(pcpu, there.running), to = task_of(pcpu, next);
-    auto const left = from.tid == 0 ? PerfettoWriter::Left::runnable : left_in(timeline_.vcpus()[there.running].state);
+    std::int64_t const left = from.tid == 0 ? 0 : linux_state(timeline_.vcpus()[there.running].state);
     if (from.tid != 0 || to.tid != 0)
         out_.sched_switch(when, pcpu, from, left, to);
     if (std::exchange(there.has_slice, false))

@@ -182,7 +182,7 @@ PerfettoWriter::Bundle& PerfettoWriter::bundle_of(std::uint64_t when, std::uint3
     return bundle;
 }
 
-void PerfettoWriter::sched_switch(std::uint64_t when, std::uint32_t pcpu, Task before, Left left, Task next)
+void PerfettoWriter::sched_switch(std::uint64_t when, std::uint32_t pcpu, Task before, std::int64_t left, Task next)
 {
     namespace field = fields::sched_switch;
     ProtoWriter& out = bundle_of(when, pcpu).events;

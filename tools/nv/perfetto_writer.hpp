@@ -24,8 +24,6 @@ public:
         std::int32_t tid;
         std::string_view name;
     };
-    // What a thread that makes way is from then on.
-    enum class Left : std::uint8_t { runnable = 0, blocked = 1, offline = 4 };
     enum class Flow : std::uint8_t { none, begins, ends };
     enum class Unit : std::uint8_t { none = 0, count = 2 };
 
@@ -46,8 +44,8 @@ public:
                  std::uint64_t flow_id = 0);
     void counter(std::uint64_t when, std::uint64_t track, std::int64_t value);
 
-    // On one pCPU times do not go backward.
-    void sched_switch(std::uint64_t when, std::uint32_t pcpu, Task before, Left left, Task next);
+    // On one pCPU times do not go backward. `left`: what the thread that makes way is from then on, as linux_state().
+    void sched_switch(std::uint64_t when, std::uint32_t pcpu, Task before, std::int64_t left, Task next);
     void waking(std::uint64_t when, std::uint32_t pcpu, std::int32_t waker, Task task, std::uint32_t target);
     // Records of the pCPU were lost before what comes next.
     void lost(std::uint32_t pcpu);

@@ -29,6 +29,8 @@ struct TraceOptions {
 [[nodiscard]] ExitCode trace_check(TraceOptions const& options);
 // Files for other viewers, in options.output; `failed` if the trace is damaged: the file is of what could be read.
 [[nodiscard]] ExitCode trace_perfetto(TraceOptions const& options);
+// A folder.
+[[nodiscard]] ExitCode trace_ctf(TraceOptions const& options);
 // `page`: the template of the page, which lies beside nv.
 [[nodiscard]] ExitCode trace_html(TraceOptions const& options, std::filesystem::path const& page);
 // The formats file on stdout.

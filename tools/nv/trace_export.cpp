@@ -1,4 +1,6 @@
 // The sub-commands that turn a trace into something for another viewer: all are one pass over the records.
+#include "tools/nv/ctf.hpp"
+#include "tools/nv/errors.hpp"
 #include "tools/nv/page.hpp"
 #include "tools/nv/perfetto.hpp"
 #include "tools/nv/trace_command.hpp"
@@ -6,6 +8,9 @@
 #include "tools/nv/trace_progress.hpp"
 
 #include <fmt/format.h>
+
+#include <filesystem>
+#include <system_error>
 
 namespace hv::nv {
 
@@ -47,6 +52,25 @@ ExitCode trace_perfetto(TraceOptions const& options)
     if (sink)
         sink->close();
     return code;
+}
+
+ExitCode trace_ctf(TraceOptions const& options)
+{
+    std::filesystem::path const folder{options.output};
+    auto const append = [&](std::string const& file, std::span<std::uint8_t const> bytes) {
+        FileSink sink{folder / file, FileSink::Mode::append};
+        sink.write(bytes);
+        sink.close();
+    };
+    return convert(options, [&](TraceFacts const& facts, std::uint64_t hertz, auto const&) {
+        std::error_code error;
+        // Nothing is overwritten: what lies there might be read as a part of this trace.
+        if (std::filesystem::exists(folder) && !std::filesystem::is_empty(folder, error))
+            refuse(fmt::format("{}: is there already; give a folder that is new or empty", options.output));
+        if (!std::filesystem::create_directories(folder, error) && error)
+            give_up(fmt::format("{}: cannot make the folder: {}", options.output, error.message()));
+        return CtfExporter{append, facts, hertz};
+    });
 }
 
 ExitCode trace_html(TraceOptions const& options, std::filesystem::path const& page_file)

@@ -13,6 +13,7 @@ namespace {
 
 using sched::trace::Event;
 
+constexpr std::int32_t threads_of_domain = 1000;
 constexpr std::uint64_t ns_in_second = 1'000'000'000;
 // A damaged trace may say anything; times stay far from overflows.
 constexpr std::uint64_t farthest = std::uint64_t{1} << 61; // ticks
@@ -102,6 +103,29 @@ Timeline::Step Timeline::step(Record const& record)
     if ((is_change || record.event == static_cast<std::uint32_t>(Event::continue_running)) && record.word_count != 0)
         return changed(record, step);
     return step;
+}
+
+std::int32_t process_number(std::uint16_t domain) { return (domain + 1) * threads_of_domain; }
+
+std::int32_t thread_number(Timeline::Vcpu const& vcpu, std::size_t index)
+{
+    constexpr std::int32_t first_odd{0x4000'0000};
+    return vcpu.vcpu < threads_of_domain ? process_number(vcpu.domain) + vcpu.vcpu
+                                         : first_odd + static_cast<std::int32_t>(index % first_odd);
+}
+
+std::int64_t linux_state(Timeline::State state)
+{
+    switch (state) {
+    case Timeline::State::running: // elsewhere: the record of its departure is lost
+    case Timeline::State::runnable:
+        return 0;
+    case Timeline::State::blocked:
+        return 1;
+    case Timeline::State::offline:
+        break;
+    }
+    return 4;
 }
 
 } // namespace hv::nv

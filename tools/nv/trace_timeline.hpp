@@ -78,4 +78,11 @@ private:
     std::vector<std::size_t> occupants_;                      // by pCPU
 };
 
+// Numbers that people recognise where viewers speak of Linux: vCPU 3 of domain 2 is thread 3003 of process 3000.
+// `index`: in vcpus(), for numbers of vCPUs that no Xen has.
+[[nodiscard]] std::int32_t process_number(std::uint16_t domain);
+[[nodiscard]] std::int32_t thread_number(Timeline::Vcpu const& vcpu, std::size_t index);
+// Of a thread that makes way: 0 can run, 1 sleeps, 4 is stopped.
+[[nodiscard]] std::int64_t linux_state(Timeline::State state);
+
 } // namespace hv::nv
