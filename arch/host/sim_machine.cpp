@@ -81,7 +81,7 @@ void SimMachine::reschedule_all()
 void SimMachine::tickle(CpuId cpu) noexcept
 {
     std::uint32_t const slot{cpu.value() * slots_per_pcpu + ipi_slot};
-    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu)) { // It has a reason of its own to decide now.
+    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu) && !client_->wake_cost()) { // It has a reason of its own to decide now.
         delayed_.clear(cpu);
         events_.drop(slot);
         wanted_.set(cpu);
@@ -89,13 +89,16 @@ void SimMachine::tickle(CpuId cpu) noexcept
     }
     if (std::exchange(requested_[cpu.value()], 1) != 0)
         return;
-    if (cpu == executing_ && is_waking_ && costs_.wake > Duration{}) {
-        delayed_.set(cpu);
-        events_.put(slot, now_ + costs_.wake);
-    } else if (cpu == executing_ || costs_.ipi == Duration{})
+    bool const is_own{cpu == executing_};
+    Duration const usual{!is_own ? costs_.ipi : is_waking_ ? costs_.wake : Duration{}};
+    Duration const cost{client_->wake_cost().value_or(usual)};
+    if (cost == Duration{}) {
         wanted_.set(cpu);
-    else
-        events_.put(slot, now_ + costs_.ipi);
+        return;
+    }
+    if (is_own)
+        delayed_.set(cpu);
+    events_.put(slot, now_ + cost);
 }
 
 EventHeap::Slot SimMachine::slot_of(CpuId cpu, TimerId timer) const

@@ -85,7 +85,10 @@ bool Checker::check_steps()
         bool const notifies = step.kind == sched::guest::StepKind::notify;
         if (!range("step.kind", step.kind, 0, sched::guest::last_step_kind) ||
             !range("step.reserved", step.reserved, 0, 0) ||
-            !range("step.target", step.target, 0, notifies ? vcpus - 1 : 0) ||
+            !range("step.target", step.target, 0,
+                   notifies                                   ? vcpus - 1
+                   : step.kind == sched::guest::StepKind::run ? 0
+                                                              : UINT32_MAX) ||
             !range("step.ns", step.ns, is_timed ? 1 : 0, is_timed ? max_time_ns : 0))
             return false;
         if (notifies && record<VcpuRecord>(Table::vcpus, step.target).kind != WorkloadKind::recorded)

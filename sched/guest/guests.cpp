@@ -15,8 +15,10 @@ Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed)
     Guest* const guest{::new (memory) Guest{vcpu, count_}};
     guest->work = {.workload = workload, .random = Random{seed, vcpu.domain.id, vcpu.index}};
     // The first step of a recording that begins by waiting is that wait.
-    if (guest->is_recorded() && begins_waiting(workload))
+    if (guest->is_recorded() && begins_waiting(workload)) {
         guest->work.next_step = 1;
+        guest->work.wake_cost = workload.steps.empty() ? 0 : workload.steps.front().target;
+    }
     if (pacer_ != nullptr && is_of_model(workload.kind)) {
         void* const progress{core_.pool().env().allocate(node, sizeof(Progress), alignof(Progress))};
         if (progress == nullptr)
@@ -167,6 +169,8 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
 // An event for the guest. Without tasks, one that wakes it also begins its next phase.
 void Guests::deliver(CpuId self, Guest& guest, Instant now)
 {
+    if (driver_ == Driver::events && guest.is_recorded() && guest.work.wake_cost != 0)
+        wake_cost_ = Duration::from_ns(guest.work.wake_cost);
     if (guest.vcpu.has_flag(PauseFlag::blocked)) {
         guest.activated_ns.store(now.ns(), std::memory_order_relaxed);
         if (driver_ == Driver::events)
@@ -174,7 +178,9 @@ void Guests::deliver(CpuId self, Guest& guest, Instant now)
     } else if (!guest.vcpu.has_flag(PauseFlag::event_pending)) {
         guest.pending_since_ns.store(now.ns(), std::memory_order_relaxed);
     }
-    if (core_.notify(self, guest.vcpu, now))
+    bool const is_taken{core_.notify(self, guest.vcpu, now)};
+    wake_cost_.reset();
+    if (is_taken)
         return;
     if (guest.is_recorded()) {
         guest.owed.fetch_add(1, std::memory_order_relaxed);

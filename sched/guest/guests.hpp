@@ -18,6 +18,7 @@
 #include "sched/guest/workload.hpp"
 
 #include <atomic>
+#include <optional>
 #include <span>
 
 namespace hv::sched::guest {
@@ -90,6 +91,9 @@ public:
     void switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now);
     // false: not one of ours.
     bool timer(CpuId self, TimerId id, Instant now);
+    // For a simulated machine, while it is asked to reschedule: what the wake-up that asks is said to take. Nothing:
+    // what wake-ups take.
+    [[nodiscard]] std::optional<Duration> wake_cost() const { return wake_cost_; }
     // For the current vCPU of `self` (or, with Driver::events, one that is about to wake).
     Outcome perform(CpuId self, Guest& guest, Action const& action, Instant now);
 
@@ -112,6 +116,7 @@ private:
     Driver driver_;
     Duration context_switch_;
     Pacer* pacer_{nullptr};
+    std::optional<Duration> wake_cost_; // Driver::events only: one thread
 };
 
 } // namespace hv::sched::guest

@@ -18,8 +18,10 @@ inline constexpr std::uint16_t last_step_kind = 3;
 struct Step {
     StepKind kind;
     std::uint16_t reserved;
-    std::uint32_t target; // notify; else zero
-    std::uint64_t ns;     // run, sleep; else zero
+    // notify: the vCPU. sleep and wait: ns from the wake-up to the decision about it, where machines are simulated;
+    // zero: the machine's own. Else zero.
+    std::uint32_t target;
+    std::uint64_t ns; // run, sleep; else zero
 };
 static_assert(sizeof(Step) == 16);
 

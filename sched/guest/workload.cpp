@@ -83,6 +83,8 @@ Action recorded(WorkloadState& state, Instant now)
     if (state.next_step >= state.workload.steps.size())
         return {.kind = Kind::wait};
     Step const& step{state.workload.steps[state.next_step++]};
+    if (step.kind == StepKind::sleep || step.kind == StepKind::wait)
+        state.wake_cost = step.target;
     auto const amount = Duration::from_ns(static_cast<std::int64_t>(step.ns));
     switch (step.kind) {
     case StepKind::run:

@@ -91,6 +91,7 @@ struct WorkloadState {
     Random random;
     std::uint8_t step{0};
     std::uint32_t next_step{0}; // recorded
+    std::uint32_t wake_cost{0}; // recorded: of the step that it waits in, ns
 };
 
 // Whether the vCPU begins by waiting for its first event instead of with a phase.

@@ -24,7 +24,7 @@ void use(scenario::ScenarioView view)
             HV_ASSERT(vcpu.initial_pcpu < pcpus);
             scenario::WorkloadSpec const w{view.workload(vcpu)};
             for (scenario::StepRecord const& step : w.steps)
-                HV_ASSERT(step.target < view.all_vcpus().size());
+                HV_ASSERT(step.kind != sched::guest::StepKind::notify || step.target < view.all_vcpus().size());
             HV_ASSERT(w.run_min <= w.run_max && w.block_min <= w.block_max);
             if (std::optional<CpuMask> const soft{view.soft_affinity(vcpu)})
                 HV_ASSERT(soft->is_subset_of(all));

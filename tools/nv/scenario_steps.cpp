@@ -33,9 +33,15 @@ std::optional<std::uint32_t> target_of(std::string_view text)
 
 std::optional<StepRecord> step_of(std::string_view token)
 {
+    // What the wake-up takes.
+    std::size_t const plus = token[0] == 's' || token[0] == 'w' ? token.find('+') : token.npos;
+    std::uint64_t const cost = plus == token.npos ? 0 : number_of(token.substr(plus + 1)).value_or(UINT64_MAX);
+    if (cost > UINT32_MAX)
+        return std::nullopt;
+    token = token.substr(0, plus);
     std::string_view const rest{token.substr(1)};
     if (token == "w")
-        return StepRecord{.kind = StepKind::wait, .reserved = 0, .target = 0, .ns = 0};
+        return StepRecord{StepKind::wait, 0, static_cast<std::uint32_t>(cost), 0};
     if (token[0] == 'n') {
         std::optional<std::uint32_t> const target = target_of(rest);
         return target ? std::optional{StepRecord{StepKind::notify, 0, *target, 0}} : std::nullopt;
@@ -43,7 +49,7 @@ std::optional<StepRecord> step_of(std::string_view token)
     std::optional<std::uint64_t> const ns = number_of(rest);
     if ((token[0] != 'r' && token[0] != 's') || !ns || *ns == 0 || *ns > max_time_ns)
         return std::nullopt;
-    return StepRecord{token[0] == 'r' ? StepKind::run : StepKind::sleep, 0, 0, *ns};
+    return StepRecord{token[0] == 'r' ? StepKind::run : StepKind::sleep, 0, static_cast<std::uint32_t>(cost), *ns};
 }
 
 void add_line(Reader const& reader, std::vector<StepRecord>& steps)
@@ -58,7 +64,7 @@ void add_line(Reader const& reader, std::vector<StepRecord>& steps)
         std::optional<StepRecord> const step = step_of(token);
         if (!step)
             reader.refuse(fmt::format("{} is not a step, allowed are rNS and sNS with NS from 1 to {}, w, and "
-                                      "nDOMAIN.VCPU",
+                                      "nDOMAIN.VCPU; s and w may end with +NS, at most 4294967295",
                                       json_string(token.substr(0, 40)), max_time_ns));
         if (steps.size() == max_steps)
             reader.refuse(fmt::format("more than {} steps", max_steps));

@@ -96,6 +96,11 @@ CpuId Simulation::place_of(TimerId id, CpuId armed_on)
     return guest == nullptr || !guest->started ? armed_on : guest->vcpu.processor();
 }
 
+std::optional<Duration> Simulation::wake_cost() const
+{
+    return system_ == nullptr ? std::nullopt : system_->guests().wake_cost();
+}
+
 void Simulation::settled(Instant now)
 {
     if (config_.after_event)

@@ -40,12 +40,31 @@ void add_why(CLI::App& trace, WhyOptions& options)
     why.footer("Exit status: 0 good, 1 it did not wait then or the file is damaged, 2 usage or bad input.");
 }
 
+void add_replay(CLI::App& trace, ReplayOptions& options)
+{
+    CLI::App& replay = *trace.add_subcommand("replay", "A scenario in which vCPUs do what those of the trace did");
+    replay.add_option("FILE", options.trace.file, "xentrace file, ours or a real Xen's")->required();
+    replay.add_option("-o,--output", options.output, "Scenario file to write (default: stdout)");
+    replay
+        .add_option("--affinity", options.affinity,
+                    "facts: homes are node affinity; none: they only count; hard: pinned to the home")
+        ->capture_default_str();
+    replay.add_option("--name", options.name, "Of the scenario (default: replay- and the trace's)");
+    replay.add_option("--policy", options.policy, "Scheduling policy (default: the run's, else credit)");
+    replay.add_option("--facts", options.trace.facts, "JSON file with what the trace lacks (default: beside it)");
+    replay.add_option("--nodes", options.trace.nodes, "pCPUs of each node: 4,4");
+    replay.add_option("--home", options.trace.homes, "Home nodes of domains or vCPUs: d1=0,d2v1=1,d3=0+1");
+    replay.add_option("--cpu-hz", options.trace.clock, "Ticks of the stamps in a second, like 2.4G (default: 1G)");
+    replay.footer("Exit status: 0 good, 1 the file is damaged (what can be read is read), 2 usage or bad input.");
+}
+
 } // namespace
 
 void add_trace_answers(CLI::App& trace, TraceAnswers& answers)
 {
     add_diff(trace, answers.diff);
     add_why(trace, answers.why);
+    add_replay(trace, answers.replay);
 }
 
 std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers const& answers)
@@ -54,6 +73,8 @@ std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers cons
         return trace_diff(answers.diff);
     if (trace.got_subcommand("why"))
         return trace_why(answers.why);
+    if (trace.got_subcommand("replay"))
+        return trace_replay(answers.replay);
     return std::nullopt;
 }
 

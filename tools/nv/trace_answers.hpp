@@ -34,9 +34,21 @@ struct WhyOptions {
 // (bad_input) for options that make no sense.
 [[nodiscard]] ExitCode trace_why(WhyOptions const& options);
 
+struct ReplayOptions {
+    TraceOptions trace;
+    std::string output;            // empty: stdout
+    std::string name, policy;      // empty: after the trace; the run's, else credit
+    std::string affinity{"facts"}; // "facts", "none", "hard"
+};
+
+// A scenario file with what the vCPUs of the trace did. `failed` if the trace is damaged: the file is of what could be
+// read. Throws (bad_input) for options that make no sense, and for a trace that no scenario can be made of.
+[[nodiscard]] ExitCode trace_replay(ReplayOptions const& options);
+
 struct TraceAnswers {
     DiffOptions diff;
     WhyOptions why;
+    ReplayOptions replay;
 };
 
 // Puts them under `nv trace`.

@@ -1,0 +1,238 @@
+#include "tools/nv/replay.hpp"
+
+#include "boot/scenario/layout.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace hv::nv {
+
+namespace {
+
+using sched::guest::StepKind;
+using sched::trace::RunStateChange;
+
+// A waker that blocks within this time has notified and was done: who serves requests, or passes a token on.
+constexpr std::uint64_t at_once_ns = 20'000;
+// A preemption that took longer was not decided at once.
+constexpr std::uint64_t most_cost_ns = 200'000;
+
+bool is_wake_up(RunStateChange change)
+{
+    return change.from == RunState::blocked && (change.to == RunState::runnable || change.to == RunState::offline);
+}
+
+std::uint64_t median(WaitSamples samples)
+{
+    return samples.count() == 0 ? 0 : samples.at(std::array{samples.count() / 2})[0];
+}
+
+} // namespace
+
+void WakePairs::record(Record const& record, std::uint64_t hz)
+{
+    scene_.record(record);
+    std::optional<RunStateChange> const change = sched::trace::decode_runstate(record.event);
+    if (!change || record.word_count == 0)
+        return;
+    std::uint32_t const packed = record.word_store[0];
+    if (auto const made = pending_.find(packed); made != pending_.end() && change->from == RunState::running) {
+        bool const at_once = scene_.now() - made->second.when <= at_once_ns * hz / 1'000'000'000;
+        counts_[{packed, made->second.wakee}].then_blocks += at_once && change->to == RunState::blocked ? 1u : 0u;
+        pending_.erase(made);
+    }
+    Scene::Vcpu const& vcpu = *scene_.vcpu(packed);
+    if (!is_wake_up(*change) || !vcpu.waker || *vcpu.waker == packed || !vcpu.pcpu)
+        return;
+    Counts& counts = counts_[{*vcpu.waker, packed}];
+    if (*vcpu.pcpu != record.pcpu) {
+        ++counts.elsewhere;
+    } else {
+        ++counts.here;
+        pending_[*vcpu.waker] = {packed, scene_.now()};
+    }
+}
+
+bool WakePairs::is_notification(std::uint32_t waker, std::uint32_t wakee, bool is_elsewhere) const
+{
+    if (is_elsewhere)
+        return true;
+    auto const found = counts_.find({waker, wakee});
+    if (found == counts_.end())
+        return false;
+    Counts const& counts = found->second;
+    return counts.then_blocks * 2 >= counts.here || counts.elsewhere >= counts.here;
+}
+
+std::uint64_t Recorder::ns_of(std::uint64_t stamp) const
+{
+    return static_cast<std::uint64_t>(static_cast<double>(stamp - scene_.first()) * 1e9 / static_cast<double>(hz_));
+}
+
+void Recorder::add(Live& vcpu, StepKind kind, std::uint64_t ns, std::uint32_t target)
+{
+    vcpu.made.steps.push_back({.kind = kind, .reserved = 0, .target = target, .ns = ns});
+}
+
+void Recorder::place(Live& vcpu, std::uint32_t pcpu)
+{
+    if (!vcpu.is_placed)
+        vcpu.made.first_pcpu = pcpu;
+    vcpu.is_placed = true;
+}
+
+// Who is not seen before was in the state that it leaves, since the trace began.
+Recorder::Live& Recorder::find(std::uint32_t packed, std::optional<RunState> from)
+{
+    auto const [at, is_new] = vcpus_.try_emplace(packed);
+    if (is_new && from) {
+        at->second.is_running = *from == RunState::running;
+        at->second.is_blocked = *from == RunState::blocked || *from == RunState::offline;
+    }
+    return at->second;
+}
+
+void Recorder::record(Record const& record)
+{
+    if (record.has_stamp && record.stamp > last_)
+        return;
+    std::optional<RunStateChange> const change = sched::trace::decode_runstate(record.event);
+    bool const goes_on = record.event == static_cast<std::uint32_t>(sched::trace::Event::continue_running);
+    bool const is_idle = record.word_count == 0 || is_idle_vcpu(record.word_store[0]);
+    scene_.record(record);
+    if (record.event == static_cast<std::uint32_t>(sched::trace::Event::ratelimit))
+        end_waits(record.pcpu, std::nullopt, 0);
+    if (change && change->from == RunState::running)
+        left_runnable_[record.pcpu] = change->to == RunState::runnable && !is_idle;
+    if (is_idle || (!change && !goes_on))
+        return;
+    if (goes_on) {
+        place(find(record.word_store[0], RunState::running), record.pcpu);
+        return;
+    }
+    this->change(record, *change);
+}
+
+// What it ran since its last step becomes one.
+void Recorder::flush(Live& vcpu, std::uint64_t now)
+{
+    std::uint64_t const ran = vcpu.ran + (vcpu.is_running ? now - vcpu.since : 0);
+    vcpu.ran = 0;
+    if (vcpu.is_running)
+        vcpu.since = now;
+    if (ran != 0)
+        add(vcpu, StepKind::run, ran);
+}
+
+void Recorder::change(Record const& record, RunStateChange change)
+{
+    std::uint32_t const packed = record.word_store[0];
+    std::uint64_t const now = ns_of(scene_.now());
+    Live& vcpu = find(packed, change.from);
+    bool const creates = change.from == RunState::offline && vcpu.made.steps.empty() && change.to == RunState::runnable;
+    if (vcpu.is_blocked && change.to != RunState::blocked && (change.from == RunState::blocked || creates)) {
+        woken(packed, vcpu);
+        begin_wait(packed, vcpu, now);
+    } else if (vcpu.is_blocked && change.to == RunState::running) {
+        // How it woke is lost.
+        add(vcpu, StepKind::sleep, std::max<std::uint64_t>(now - vcpu.since, 1));
+        vcpu.is_blocked = false;
+    }
+    if (vcpu.is_running) {
+        vcpu.ran += now - vcpu.since;
+        vcpu.run += now - vcpu.run_since;
+    }
+    vcpu.is_running = change.to == RunState::running;
+    if (vcpu.is_running) {
+        place(vcpu, record.pcpu);
+        vcpu.since = vcpu.run_since = now;
+        end_waits(record.pcpu, packed, now);
+    }
+    if (change.to != RunState::blocked || vcpu.is_blocked)
+        return;
+    flush(vcpu, now);
+    vcpu.longest = std::max(vcpu.longest, vcpu.run);
+    vcpu.run = 0;
+    vcpu.is_blocked = true;
+    vcpu.since = now;
+}
+
+void Recorder::begin_wait(std::uint32_t packed, Live& vcpu, std::uint64_t now)
+{
+    Scene::Vcpu const& seen = *scene_.vcpu(packed);
+    if (!seen.pcpu || vcpu.made.steps.empty())
+        return;
+    vcpu.woken = now;
+    vcpu.woken_step = vcpu.made.steps.size() - 1;
+    vcpu.woken_here = *seen.pcpu == seen.woken_on;
+    vcpu.woken_idle = scene_.is_idle(*seen.pcpu);
+    next_[*seen.pcpu].push_back(packed);
+}
+
+// Somebody arrives on the pCPU, or the rate limit keeps everybody from it: who woke up for it and is not the one has
+// waited for more than the wake-up.
+void Recorder::end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived, std::uint64_t now)
+{
+    std::vector<std::uint32_t>& waiting = next_[pcpu];
+    for (std::uint32_t const packed : waiting) {
+        Live& vcpu = vcpus_.at(packed);
+        if (packed == arrived && vcpu.woken)
+            end_wait(vcpu, now - *vcpu.woken, left_runnable_[pcpu]);
+        vcpu.woken.reset();
+    }
+    waiting.clear();
+}
+
+// It was the next. If its pCPU idled, or was taken from another within a short time, that was the host's time.
+void Recorder::end_wait(Live& vcpu, std::uint64_t took, bool was_preemption)
+{
+    if (!vcpu.woken_idle && !(was_preemption && took <= most_cost_ns))
+        return;
+    (vcpu.woken_here ? here_ : elsewhere_).add(took);
+    if (took <= UINT32_MAX)
+        vcpu.made.steps[vcpu.woken_step].target = static_cast<std::uint32_t>(took);
+}
+
+// By another vCPU, which then gets a step in the midst of its run, or by a timer of its own.
+void Recorder::woken(std::uint32_t packed, Live& vcpu)
+{
+    Scene::Vcpu const& seen = *scene_.vcpu(packed);
+    std::uint64_t const now = ns_of(scene_.now());
+    bool const is_elsewhere = seen.pcpu && *seen.pcpu != seen.woken_on;
+    vcpu.is_blocked = false;
+    if (seen.waker && *seen.waker != packed && pairs_.is_notification(*seen.waker, packed, is_elsewhere)) {
+        Live& waker = find(*seen.waker, RunState::running);
+        flush(waker, now);
+        add(waker, StepKind::notify, 0, packed);
+        add(vcpu, StepKind::wait, 0);
+        ++notifications_;
+        return;
+    }
+    // One that never slept begins when the trace does.
+    if (now != vcpu.since)
+        add(vcpu, StepKind::sleep, now - vcpu.since);
+}
+
+Recording Recorder::finish()
+{
+    Recording recording{.vcpus = {},
+                        .duration_ns = std::max<std::uint64_t>(ns_of(scene_.now()), 1),
+                        .wake_ns = median(std::move(here_)),
+                        .ipi_ns = median(std::move(elsewhere_)),
+                        .steps = 0,
+                        .notifications = notifications_};
+    for (auto& [packed, vcpu] : vcpus_) {
+        std::uint64_t const end = recording.duration_ns;
+        std::uint64_t const run = vcpu.run + (vcpu.is_running ? end - vcpu.run_since : 0);
+        flush(vcpu, end);
+        // Who has run for longer than ever, and did not block, runs on: longer than any scenario lasts. Others are in
+        // the midst of what they always do.
+        if (!vcpu.is_blocked && run >= vcpu.longest)
+            add(vcpu, StepKind::run, scenario::max_time_ns);
+        recording.steps += vcpu.made.steps.size();
+        recording.vcpus.emplace(packed, std::move(vcpu.made));
+    }
+    return recording;
+}
+
+} // namespace hv::nv
