@@ -151,12 +151,16 @@ private:
         VirtRange const range{some_range()};
         host_.given.clear();
         std::vector<std::pair<PhysAddr, std::uint64_t>> wanted;
+        std::vector<VirtRange> parts;
+        for (auto it = first_in(range); it != pages_.end() && it->first < range.end(); it = pages_.erase(it)) {
+            wanted.emplace_back(it->second.to, it->second.bytes);
+            parts.push_back({VirtAddr{it->first}, it->second.bytes});
+        }
+        std::shuffle(parts.begin(), parts.end(), random_);
         {
             AddressSpace::Change change{host_.space, here, host_.sink()};
-            for (auto it = first_in(range); it != pages_.end() && it->first < range.end(); it = pages_.erase(it)) {
-                wanted.emplace_back(it->second.to, it->second.bytes);
-                ASSERT_TRUE(change.unmap({VirtAddr{it->first}, it->second.bytes}).ok());
-            }
+            for (VirtRange const part : parts)
+                ASSERT_TRUE(change.unmap(part).ok());
         }
         ASSERT_EQ(host_.given, wanted);
     }
