@@ -18,6 +18,7 @@
 namespace hv::mm {
 namespace {
 
+using test::cpu;
 using test::MiB;
 using test::node;
 using test::TestMachine;
@@ -27,8 +28,6 @@ using test::TestMachine;
 constexpr unsigned changers = 3, users = 2, pcpu_total = changers + users;
 constexpr unsigned slots = 24;
 constexpr std::uint64_t nobodys = 0;
-
-CpuId cpu(unsigned n) { return CpuId{static_cast<CpuId::Rep>(n)}; }
 
 // Pages of several tables, so that tables come and go, too.
 std::uint64_t address_of_slot(unsigned slot)

@@ -9,6 +9,8 @@
 #include "arch/host/sim_machine.hpp"
 #include "sched/system.hpp"
 
+#include "tests/support/literals.hpp"
+
 #include <cstdint>
 #include <functional>
 #include <ostream>
@@ -28,8 +30,8 @@ inline void PrintTo(CpuId cpu, std::ostream* out) { *out << "pCPU " << cpu.value
 
 namespace hv::sched::test {
 
-[[nodiscard]] constexpr CpuId cpu(unsigned number) { return CpuId{static_cast<CpuId::Rep>(number)}; }
-[[nodiscard]] constexpr NodeId node(unsigned number) { return NodeId{static_cast<NodeId::Rep>(number)}; }
+using hv::test::cpu;
+using hv::test::node;
 [[nodiscard]] CpuMask cpus(std::initializer_list<unsigned> members);
 
 [[nodiscard]] constexpr Duration ms(std::int64_t n) { return Duration::from_ms(n); }

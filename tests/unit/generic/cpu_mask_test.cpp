@@ -1,5 +1,7 @@
 #include "arch/generic/mask.hpp"
 
+#include "tests/support/literals.hpp"
+
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,9 +12,8 @@
 namespace hv {
 namespace {
 
+using test::cpu;
 using Model = std::set<unsigned>;
-
-constexpr CpuId cpu(unsigned number) { return CpuId{static_cast<CpuId::Rep>(number)}; }
 
 CpuMask mask_of(Model const& members)
 {

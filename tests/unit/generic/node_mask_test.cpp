@@ -1,5 +1,7 @@
 #include "arch/generic/mask.hpp"
 
+#include "tests/support/literals.hpp"
+
 #include <gtest/gtest.h>
 
 #include <random>
@@ -9,7 +11,7 @@
 namespace hv {
 namespace {
 
-constexpr NodeId node(unsigned number) { return NodeId{static_cast<NodeId::Rep>(number)}; }
+using test::node;
 
 std::vector<unsigned> members_of(NodeMask mask)
 {

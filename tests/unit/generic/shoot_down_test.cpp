@@ -1,5 +1,7 @@
 #include "arch/generic/shoot_down.hpp"
 
+#include "tests/support/literals.hpp"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -11,7 +13,7 @@
 namespace hv {
 namespace {
 
-CpuId cpu(unsigned n) { return CpuId{static_cast<CpuId::Rep>(n)}; }
+using test::cpu;
 
 Invalidation of(std::initializer_list<std::uint64_t> pages)
 {

@@ -16,8 +16,7 @@
 namespace hv::test {
 
 inline constexpr CpuId here{0};
-
-[[nodiscard]] inline CpuId cpu(unsigned n) { return CpuId{static_cast<CpuId::Rep>(n)}; }
+inline constexpr std::uint64_t large_page = 2 * MiB;
 
 struct MappedPage {
     PhysAddr to;

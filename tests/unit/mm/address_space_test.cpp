@@ -13,13 +13,12 @@ using test::cpu;
 using test::GiB;
 using test::here;
 using test::KiB;
+using test::large_page;
 using test::MappedPage;
 using test::MappedPages;
 using test::MiB;
 using test::node;
 using Host = test::AddressSpaceHost;
-
-constexpr std::uint64_t large = 2 * MiB;
 
 void load_nothing(PhysAddr) noexcept {}
 
@@ -45,13 +44,13 @@ TEST(AddressSpace, TranslatesWhatIsMappedAndNothingElse)
 TEST(AddressSpace, UsesLargePagesWhereBothAddressesAllowIt)
 {
     Host host;
-    ASSERT_TRUE(host.map(4 * MiB - page_size, 8 * MiB - page_size, 2 * large + 2 * page_size).ok());
+    ASSERT_TRUE(host.map(4 * MiB - page_size, 8 * MiB - page_size, 2 * large_page + 2 * page_size).ok());
     MappedPages const found{host.walk()};
     EXPECT_EQ(found.size(), 4u);
-    EXPECT_EQ(found.at(4 * MiB), (MappedPage{PhysAddr{8 * MiB}, Access::read_write, large}));
+    EXPECT_EQ(found.at(4 * MiB), (MappedPage{PhysAddr{8 * MiB}, Access::read_write, large_page}));
     EXPECT_EQ(host.space.table_pages(here), 1u + 2 + 2); // small pages before and behind
-    ASSERT_TRUE(host.map(GiB, 16 * MiB + page_size, large).ok());
-    ASSERT_TRUE(host.map(GiB + large, 32 * MiB, large, Access::read, false).ok());
+    ASSERT_TRUE(host.map(GiB, 16 * MiB + page_size, large_page).ok());
+    ASSERT_TRUE(host.map(GiB + large_page, 32 * MiB, large_page, Access::read, false).ok());
     EXPECT_EQ(host.walk().size(), 4u + 2 * 512);
 }
 
@@ -81,15 +80,16 @@ TEST(AddressSpace, RefusesRangesThatMakeNoSense)
 TEST(AddressSpace, RefusesToMapTwiceToUnmapHolesAndToSplitPages)
 {
     Host host;
-    ASSERT_TRUE(host.map(large, 4 * MiB, large).ok());
-    ASSERT_TRUE(host.map(3 * large - page_size, 0x1000, page_size).ok());
+    ASSERT_TRUE(host.map(large_page, 4 * MiB, large_page).ok());
+    ASSERT_TRUE(host.map(3 * large_page - page_size, 0x1000, page_size).ok());
     MappedPages const before{host.walk()};
-    EXPECT_EQ(host.map(large + page_size, 0, page_size).error(), MapError::occupied);
-    EXPECT_EQ(host.map(2 * large, 8 * MiB, 2 * large).error(), MapError::occupied); // by the last page but 512
-    EXPECT_EQ(host.unmap(large, 2 * large).error(), MapError::not_mapped);
-    EXPECT_EQ(host.unmap(large + page_size, large - page_size).error(), MapError::splits_page);
-    EXPECT_EQ(host.protect(large, large - page_size, Access::read).error(), MapError::splits_page);
-    EXPECT_EQ(host.protect(3 * large - page_size, 2 * page_size, Access::read).error(), MapError::not_mapped);
+    EXPECT_EQ(host.map(large_page + page_size, 0, page_size).error(), MapError::occupied);
+    EXPECT_EQ(host.map(2 * large_page, 8 * MiB, 2 * large_page).error(),
+              MapError::occupied); // by the last page but 512
+    EXPECT_EQ(host.unmap(large_page, 2 * large_page).error(), MapError::not_mapped);
+    EXPECT_EQ(host.unmap(large_page + page_size, large_page - page_size).error(), MapError::splits_page);
+    EXPECT_EQ(host.protect(large_page, large_page - page_size, Access::read).error(), MapError::splits_page);
+    EXPECT_EQ(host.protect(3 * large_page - page_size, 2 * page_size, Access::read).error(), MapError::not_mapped);
     EXPECT_EQ(host.walk(), before);
     EXPECT_TRUE(host.given.empty() && host.interrupted.empty());
 }
@@ -126,7 +126,7 @@ TEST(AddressSpace, ThatFindsNoPageForATableChangesNothing)
     Host host;
     ASSERT_TRUE(host.map(GiB - page_size, 0x7000, page_size).ok());
     // From the middle of an existing table, over directories and a top-level boundary, to another.
-    std::uint64_t const from{512 * GiB - 3 * large - page_size}, bytes{6 * large + 2 * page_size};
+    std::uint64_t const from{512 * GiB - 3 * large_page - page_size}, bytes{6 * large_page + 2 * page_size};
     MappedPages const before{host.walk()};
     std::array const stats{host.pages().stats(node(0)), host.pages().stats(node(1))};
     std::uint64_t const tables{host.space.table_pages(here)};
@@ -197,7 +197,7 @@ TEST(AddressSpace, GivesPagesAndTablesBackOnlyWhenTheLastPcpuHasForgotten)
     Host host;
     for (unsigned n = 1; n < 4; ++n)
         AddressSpace::switch_between(cpu(n), nullptr, &host.space, PhysAddr{}, load_nothing);
-    ASSERT_TRUE(host.map(GiB, GiB, large + page_size).ok());
+    ASSERT_TRUE(host.map(GiB, GiB, large_page + page_size).ok());
     NodeStats const with_tables{host.pages().stats(node(1))};
     unsigned forgot{0};
     host.on_invalidate = [&](Invalidation const&) {
@@ -206,10 +206,10 @@ TEST(AddressSpace, GivesPagesAndTablesBackOnlyWhenTheLastPcpuHasForgotten)
         EXPECT_EQ(host.pages().stats(node(1)), with_tables);
         EXPECT_FALSE(paging::is_present(host.top()[0])); // but the processor finds nothing any more
     };
-    ASSERT_TRUE(host.unmap(GiB, large + page_size).ok());
+    ASSERT_TRUE(host.unmap(GiB, large_page + page_size).ok());
     EXPECT_EQ(forgot, 3u);
-    EXPECT_EQ(host.given, (std::vector<std::pair<PhysAddr, std::uint64_t>>{{PhysAddr{GiB}, large},
-                                                                           {PhysAddr{GiB + large}, page_size}}));
+    EXPECT_EQ(host.given, (std::vector<std::pair<PhysAddr, std::uint64_t>>{{PhysAddr{GiB}, large_page},
+                                                                           {PhysAddr{GiB + large_page}, page_size}}));
     EXPECT_EQ(host.pages().stats(node(1)).free, with_tables.free + 3);
     for (unsigned n = 1; n < 4; ++n)
         AddressSpace::switch_between(cpu(n), &host.space, nullptr, PhysAddr{}, load_nothing);

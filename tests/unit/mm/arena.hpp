@@ -4,6 +4,8 @@
 
 #include "mm/page_allocator.hpp"
 
+#include "tests/support/literals.hpp"
+
 #include <gtest/gtest.h>
 
 #include <sys/mman.h>
@@ -20,8 +22,6 @@ inline constexpr std::uint64_t KiB = 1024;
 inline constexpr std::uint64_t MiB = 1024 * KiB;
 inline constexpr std::uint64_t GiB = 1024 * MiB;
 
-[[nodiscard]] inline NodeId node(unsigned n) { return NodeId{static_cast<NodeId::Rep>(n)}; }
-[[nodiscard]] inline DomainId domain(unsigned n) { return DomainId{static_cast<DomainId::Rep>(n)}; }
 [[nodiscard]] inline mm::MemoryBlock block(std::uint64_t base, std::uint64_t length, unsigned n)
 {
     return {.base = PhysAddr{base}, .length = length, .node = node(n)};

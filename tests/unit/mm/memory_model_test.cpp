@@ -30,9 +30,10 @@ struct Live {
     int owner;
 };
 
-class Model {
+class AllocatorModel {
 public:
-    Model(std::vector<MemoryBlock> const& blocks, unsigned nodes, std::vector<Distance> const& distances, unsigned seed)
+    AllocatorModel(std::vector<MemoryBlock> const& blocks, unsigned nodes, std::vector<Distance> const& distances,
+                   unsigned seed)
         : random_{seed}, machine_{blocks, nodes, distances}, nodes_{nodes}, free_(nodes, 0)
     {
         static_cast<void>(machine_.pages());
@@ -315,7 +316,7 @@ std::vector<Distance> odd_distances(unsigned nodes, std::mt19937& random)
 TEST(MemoryModel, AMillionRandomOperationsOnFourNodesWithHolesAgreeWithTheModel)
 {
     std::mt19937 random{20240901};
-    Model model{odd_blocks(4, 9, 700, random), 4, odd_distances(4, random), 1};
+    AllocatorModel model{odd_blocks(4, 9, 700, random), 4, odd_distances(4, random), 1};
     model.run(1'000'000, 10'000);
     EXPECT_GT(model.successes(), 300'000);
     EXPECT_GT(model.failures(), 10'000) << "exhaustion was hardly met";
@@ -326,7 +327,7 @@ TEST(MemoryModel, RandomOperationsThroughThePcpusCachesAgreeWithTheModel)
 {
     char const* const wanted{std::getenv("NV_MM_OPERATIONS")};
     std::mt19937 random{20240902};
-    Model model{odd_blocks(4, 9, 1500, random), 4, odd_distances(4, random), 2};
+    AllocatorModel model{odd_blocks(4, 9, 1500, random), 4, odd_distances(4, random), 2};
     model.create_caches();
     model.run(wanted != nullptr ? std::atoi(wanted) : 200'000, 10'000);
     EXPECT_GT(model.successes(), 50'000);
@@ -337,7 +338,7 @@ TEST(MemoryModel, AnyNumberOfNodesOfOddSizesAgreesWithTheModel)
 {
     for (unsigned nodes = 1; nodes <= 64; ++nodes) {
         std::mt19937 random{nodes};
-        Model model{odd_blocks(nodes, nodes + 3, 150, random), nodes, odd_distances(nodes, random), nodes};
+        AllocatorModel model{odd_blocks(nodes, nodes + 3, 150, random), nodes, odd_distances(nodes, random), nodes};
         model.run(3'000, 1'000);
         EXPECT_GT(model.successes(), 500) << nodes << " nodes";
         if (testing::Test::HasFailure())

@@ -10,12 +10,11 @@
 namespace hv::mm {
 namespace {
 
+using test::cpu;
 using test::MiB;
 using test::misuse;
 using test::node;
 using test::TestMachine;
-
-CpuId cpu(unsigned n) { return CpuId{static_cast<CpuId::Rep>(n)}; }
 
 class Objects : public testing::Test {
 protected:

@@ -17,8 +17,8 @@ using test::TestMachine;
 
 constexpr std::uint64_t vm_mib = 40;
 constexpr std::uint64_t vm_pages = vm_mib * MiB / page_size;
-constexpr std::uint64_t blocks_left = 8;
-constexpr std::uint64_t pages_left = blocks_left * order_2m.pages();
+constexpr std::uint64_t blocks_to_spare = 8;
+constexpr std::uint64_t pages_left = blocks_to_spare * order_2m.pages();
 
 // Nodes 0 and 1, far from each other, and a node without pCPUs, 2, that is near to both and that no rule chooses. The
 // VM is placed, then a thief fills its home but for a few blocks of 2 MiB.
@@ -45,14 +45,14 @@ protected:
     {
         std::vector<PhysAddr> stolen;
         for (;;) {
-            auto const taken = pages_.allocate(
-                {.order = order_2m, .policy = Policy::strict_node, .node = home_, .owner = &thief_});
+            auto const taken =
+                pages_.allocate({.order = order_2m, .policy = Policy::strict_node, .node = home_, .owner = &thief_});
             if (!taken)
                 break;
             stolen.push_back(*taken);
         }
         ASSERT_GT(stolen.size() * order_2m.pages(), vm_pages) << "the VM did not fit before either";
-        for (std::size_t i = 0; i < blocks_left; ++i)
+        for (std::size_t i = 0; i < blocks_to_spare; ++i)
             pages_.free(stolen[i], order_2m);
     }
 

@@ -22,7 +22,7 @@ std::string file(std::string_view model, std::string_view first, std::string_vie
                        model.empty() ? "" : fmt::format("\"memory_model\": {},", model), first, second);
 }
 
-std::string refusal(std::string const& text, Overrides const& overrides = {})
+std::string model_refusal(std::string const& text, Overrides const& overrides = {})
 {
     try {
         static_cast<void>(parse_scenario(text, "f", overrides));
@@ -77,7 +77,7 @@ TEST(ScenarioModel, RefusalsNameThePlaceAndWhatIsAllowed)
              {file(named, R"({"kind": "fork", "partner": 1, "parent": true})",
                    R"({"kind": "fork", "partner": 0, "parent": true})"),
               "exactly one of two that fork is the parent"}})
-        EXPECT_NE(refusal(text).find(expected), std::string::npos) << refusal(text);
+        EXPECT_NE(model_refusal(text).find(expected), std::string::npos) << model_refusal(text);
 }
 
 TEST(ScenarioModel, TheImageCarriesItWhole)

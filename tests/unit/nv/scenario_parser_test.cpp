@@ -15,7 +15,7 @@ using test::small_scenario;
 using test::with;
 
 // The line of the refusal; empty if there is none.
-std::string refusal(std::string const& text, Overrides const& overrides = {})
+std::string key_refusal(std::string const& text, Overrides const& overrides = {})
 {
     try {
         static_cast<void>(parse_scenario(text, "f.json", overrides));
@@ -123,7 +123,7 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema1)
         {"\"seed\": 1,", "\"seed\": 1", "2:"}, // "f.json:2:COLUMN: not valid JSON near ..."
     };
     for (BadCase const& bad : cases) {
-        std::string const line = refusal(with(small_scenario, bad.from, bad.to));
+        std::string const line = key_refusal(with(small_scenario, bad.from, bad.to));
         EXPECT_TRUE(line.starts_with("f.json:")) << bad.to << "\n" << line;
         EXPECT_NE(line.find(bad.line), std::string::npos)
             << "changed to " << bad.to << "\nsaid     " << line << "\nwanted   " << bad.line;
@@ -169,7 +169,7 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema2)
          "$.placement_smt: only \"placement\": \"numavisor\" tells cores from threads"},
     };
     for (BadCase const& bad : cases) {
-        std::string const line = refusal(with(full_scenario, bad.from, bad.to));
+        std::string const line = key_refusal(with(full_scenario, bad.from, bad.to));
         EXPECT_TRUE(line.starts_with(std::string{"f.json: "} + std::string{bad.line}))
             << "changed to " << bad.to << "\nsaid     " << line << "\nwanted   " << bad.line;
     }
@@ -178,8 +178,8 @@ TEST(ScenarioParser, NamesThePlaceOfWhatItRefusesInSchema2)
 TEST(ScenarioParser, RefusesTextThatIsNoScenario)
 {
     for (char const* const text : {"", "[]", "null", "{", "{\"schema\": 1}", "\xff\xfe", "{} {}", "{\"a\": nul}"})
-        EXPECT_TRUE(refusal(text).starts_with("f.json:")) << text << ": " << refusal(text);
-    EXPECT_NE(refusal(std::string(5000, '[')).find("nested deeper"), std::string::npos);
+        EXPECT_TRUE(key_refusal(text).starts_with("f.json:")) << text << ": " << key_refusal(text);
+    EXPECT_NE(key_refusal(std::string(5000, '[')).find("nested deeper"), std::string::npos);
 }
 
 TEST(ScenarioParser, TheCommandLineChangesWhatTheFileSays)
@@ -202,11 +202,11 @@ TEST(ScenarioParser, TheCommandLineChangesWhatTheFileSays)
 TEST(ScenarioParser, RefusesSettingsThatItDoesNotUnderstand)
 {
     std::string const text{small_scenario};
-    EXPECT_EQ(refusal(text, {.settings = {"depth"}}), "--set depth: give KEY=VALUE");
-    EXPECT_EQ(refusal(text, {.settings = {"depth=x"}}), "--set depth=x: \"x\" is not an integer, true or false");
-    EXPECT_TRUE(refusal(text, {.settings = {"sched.tslice=1"}})
+    EXPECT_EQ(key_refusal(text, {.settings = {"depth"}}), "--set depth: give KEY=VALUE");
+    EXPECT_EQ(key_refusal(text, {.settings = {"depth=x"}}), "--set depth=x: \"x\" is not an integer, true or false");
+    EXPECT_TRUE(key_refusal(text, {.settings = {"sched.tslice=1"}})
                     .starts_with("--set sched.tslice=1: unknown setting, allowed are warmup_ns, "));
-    EXPECT_EQ(refusal(text, {.settings = {"sched.tslice_ms=0"}}),
+    EXPECT_EQ(key_refusal(text, {.settings = {"sched.tslice_ms=0"}}),
               "f.json: $.sched.tslice_ms: 0 is out of range, allowed is 1 to 1000");
 }
 

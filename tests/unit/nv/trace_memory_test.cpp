@@ -38,11 +38,11 @@ std::string refusal(std::function<void()> const& act)
 }
 
 // 64 KiB in two nodes; a directory at 0x100 with two pCPUs: ring 0 of 64 bytes whose records wrap, ring 1 absent.
-struct Guest {
+struct GuestRegion {
     Bytes low = Bytes(0x8000), high = Bytes(0x8000);
     RingControl control{};
 
-    Guest()
+    GuestRegion()
     {
         control.head = 1000;
         control.tail = 950;
@@ -63,7 +63,7 @@ struct Guest {
 
 TEST(TraceMemory, FollowsTheDirectoryAndUnrollsTheRing)
 {
-    Guest guest;
+    GuestRegion guest;
     Drained const drained = drain(guest.memory(), 0x100);
     ASSERT_EQ(drained.streams.size(), 2u);
     ASSERT_EQ(drained.streams[0].bytes.size(), 50u);
@@ -76,7 +76,7 @@ TEST(TraceMemory, FollowsTheDirectoryAndUnrollsTheRing)
 
 TEST(TraceMemory, RefusesWhatMakesNoSense)
 {
-    Guest guest;
+    GuestRegion guest;
     EXPECT_NE(refusal([&] {
                   static_cast<void>(drain(guest.memory(), 0x200));
               }).find("no trace directory of version 2 at 0x200"),
@@ -118,7 +118,7 @@ TEST(TraceMemory, KnowsTheHoleBelowFourGibibytes)
 
 TEST(TraceMemory, SmallMachinesHaveNoHole)
 {
-    Guest guest;
+    GuestRegion guest;
     EXPECT_EQ(guest.memory().read(0xffff, 1).size(), 1u);
     EXPECT_NE(refusal([&] { static_cast<void>(guest.memory().read(4ull << 30, 1)); }), "");
 }

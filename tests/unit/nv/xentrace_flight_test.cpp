@@ -24,7 +24,7 @@ using sample::Sample;
 using sample::State;
 namespace fs = std::filesystem;
 
-constexpr std::uint16_t idle = 32767;
+constexpr std::uint16_t idle_domain = 32767;
 
 std::vector<Stream> streams_of(Bytes const& file)
 {
@@ -48,7 +48,7 @@ void forget(Stream& stream, std::size_t records)
     stream.bytes.erase(stream.bytes.begin(), stream.bytes.begin() + static_cast<std::ptrdiff_t>(end));
 }
 
-std::string first_breach(Bytes const& file)
+std::string breach_in(Bytes const& file)
 {
     Losses losses;
     TraceStream stream{file};
@@ -78,10 +78,10 @@ TEST(FlightRecorder, BeginsAllPcpusAtTheLastFirstStampWithWhatRuns)
     sample.change(0, 100, 1, 0, State::running, State::blocked); // d2v0 came and still runs at 200
     sample.change(0, 101, 2, 0, State::runnable, State::running);
     sample.change(0, 300, 2, 0, State::running, State::blocked);
-    sample.change(0, 301, idle, 0, State::runnable, State::running);
+    sample.change(0, 301, idle_domain, 0, State::runnable, State::running);
     sample.put(1, sample::make(0x22006, 200, {0})); // what ran here before 250 shows when it leaves
     sample.change(1, 250, 3, 0, State::running, State::runnable);
-    sample.change(1, 251, idle, 1, State::runnable, State::running);
+    sample.change(1, 251, idle_domain, 1, State::runnable, State::running);
     EXPECT_EQ(
         told(streams_of(sample.file())),
         (std::vector<std::string>{"0: 200 0x21101 0x7fff0000", "0: 200 0x21011 0x7fff0000", "0: 200 0x21101 0x20000",
@@ -94,8 +94,8 @@ TEST(FlightRecorder, DoesNotBeginInTheMidstOfASwitch)
 {
     Sample sample;
     sample.change(0, 100, 1, 0, State::running, State::blocked); // across 101
-    sample.change(0, 102, idle, 0, State::runnable, State::running);
-    sample.change(0, 300, idle, 0, State::running, State::runnable);
+    sample.change(0, 102, idle_domain, 0, State::runnable, State::running);
+    sample.change(0, 300, idle_domain, 0, State::running, State::runnable);
     sample.resume(1, 101, 2, 0).resume(1, 200, 2, 0);
     EXPECT_EQ(
         told(streams_of(sample.file())),
@@ -147,7 +147,7 @@ TEST(FlightRecorder, AnyEndOfARunMakesATraceThatKeepsTheRules)
             left += records_of(stream).size();
         ASSERT_GT(left, 8u * 3u) << seed;
         Bytes const file = write_xentrace(streams);
-        ASSERT_EQ(first_breach(file), "") << seed;
+        ASSERT_EQ(breach_in(file), "") << seed;
         if (seed > 10 || !program_exists("xenalyze"))
             continue;
         write_bytes(folder / "t", file);

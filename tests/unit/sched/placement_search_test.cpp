@@ -17,7 +17,7 @@ using test::nodes;
 using test::NodeSpec;
 using test::text;
 
-std::string place(Host const& host, std::uint32_t vcpus, std::uint64_t mib)
+std::string home(Host const& host, std::uint32_t vcpus, std::uint64_t mib)
 {
     return text(host.place(Rule::numavisor, vcpus, mib));
 }
@@ -26,7 +26,7 @@ TEST(PlacementNumavisor, PrefersFewerNodesToEverythingElse)
 {
     Host host{{{4, 3000}, {4, 3000}, {8, 3000}}};
     host.add(40, nodes({2}));
-    EXPECT_EQ(place(host, 8, 960), "2");
+    EXPECT_EQ(home(host, 8, 960), "2");
 }
 
 // E9's case, where 4.3 takes 2, 3 and 4 however far they are.
@@ -35,7 +35,7 @@ TEST(PlacementNumavisor, TakesNodesThatAreNear)
     Host host{std::vector<NodeSpec>(8, {2, 1000}), 30};
     for (auto const& [a, b] : {std::pair{2, 6}, std::pair{2, 7}, std::pair{6, 7}})
         host.set_distance(static_cast<unsigned>(a), static_cast<unsigned>(b), 20);
-    EXPECT_EQ(place(host, 6, 2900), "2,6,7");
+    EXPECT_EQ(home(host, 6, 2900), "2,6,7");
     EXPECT_EQ(text(host.place(Rule::xen_4_3, 6, 2900)), "0,1,2");
 }
 
@@ -49,9 +49,9 @@ TEST(PlacementNumavisor, LooksAtTheLongestDistanceBeforeTheMean)
     host.set_distance(3, 4, 21);
     host.set_distance(4, 5, 21);
     host.set_distance(3, 5, 21);
-    EXPECT_EQ(place(host, 6, 960), "3,4,5");
+    EXPECT_EQ(home(host, 6, 960), "3,4,5");
     host.set_distance(3, 5, 31);
-    EXPECT_EQ(place(host, 6, 960), "0,1,2");
+    EXPECT_EQ(home(host, 6, 960), "0,1,2");
 }
 
 TEST(PlacementNumavisor, LooksAtBothDirectionsOfADistance)
@@ -59,9 +59,9 @@ TEST(PlacementNumavisor, LooksAtBothDirectionsOfADistance)
     Host host{std::vector<NodeSpec>(3, {2, 1000}), 20};
     host.distances[1 * 3 + 0] = 25; // from 1 to 0
     host.distances[0 * 3 + 2] = 22; // from 0 to 2
-    EXPECT_EQ(place(host, 4, 960), "1,2");
+    EXPECT_EQ(home(host, 4, 960), "1,2");
     host.distances[2 * 3 + 1] = 23;
-    EXPECT_EQ(place(host, 4, 960), "0,2");
+    EXPECT_EQ(home(host, 4, 960), "0,2");
 }
 
 TEST(PlacementNumavisor, TakesTheLeastLoadedCoresNotTheFewestVcpus)
@@ -69,16 +69,16 @@ TEST(PlacementNumavisor, TakesTheLeastLoadedCoresNotTheFewestVcpus)
     Host host{{{4, 3000}, {16, 3000}}};
     host.add(2, nodes({0}));
     host.add(6, nodes({1}));
-    EXPECT_EQ(place(host, 2, 960), "1"); // 8 on 16 rather than 4 on 4
+    EXPECT_EQ(home(host, 2, 960), "1"); // 8 on 16 rather than 4 on 4
     EXPECT_EQ(text(host.place(Rule::xen_4_3, 2, 960)), "0");
 }
 
 TEST(PlacementNumavisor, CountsASecondThreadAsThreeTenthsOfACore)
 {
     Host host{{{8, 3000, 2}, {6, 3000}}}; // powers 5.2 and 6.0
-    EXPECT_EQ(place(host, 2, 960), "1");  // 0.38 and 0.33
+    EXPECT_EQ(home(host, 2, 960), "1");   // 0.38 and 0.33
     host.state[1].cpu_demand += 700;      // 0.38 and 0.45
-    EXPECT_EQ(place(host, 2, 960), "0");
+    EXPECT_EQ(home(host, 2, 960), "0");
 }
 
 TEST(PlacementNumavisor, SharesAFloatingVcpuOutAmongItsNodes)
@@ -86,7 +86,7 @@ TEST(PlacementNumavisor, SharesAFloatingVcpuOutAmongItsNodes)
     Host host{{{4, 4000}, {4, 3000}, {4, 3000}}};
     host.add(3, nodes({0, 1}));
     host.add(2, nodes({2}));
-    EXPECT_EQ(place(host, 2, 960), "0");                     // 1.5, 1.5 and 2 vCPUs
+    EXPECT_EQ(home(host, 2, 960), "0");                      // 1.5, 1.5 and 2 vCPUs
     EXPECT_EQ(text(host.place(Rule::xen_4_3, 2, 960)), "2"); // 3, 3 and 2
 }
 
@@ -94,11 +94,11 @@ TEST(PlacementNumavisor, AvoidsTheMemoryThatOthersUseWhereLoadIsEqual)
 {
     Host host{{{4, 9000}, {4, 3000}}};
     add_accesses(host.state, 4, std::array<std::uint64_t, 2>{960, 0});
-    EXPECT_EQ(place(host, 2, 960), "1");
+    EXPECT_EQ(home(host, 2, 960), "1");
     add_accesses(host.state, 4, std::array<std::uint64_t, 2>{240, 960});
-    EXPECT_EQ(place(host, 2, 960), "1");
+    EXPECT_EQ(home(host, 2, 960), "1");
     add_accesses(host.state, 4, std::array<std::uint64_t, 2>{0, 960});
-    EXPECT_EQ(place(host, 2, 960), "0");
+    EXPECT_EQ(home(host, 2, 960), "0");
 }
 
 TEST(PlacementNumavisor, LooksAtLoadBeforeContention)
@@ -106,18 +106,18 @@ TEST(PlacementNumavisor, LooksAtLoadBeforeContention)
     Host host{{{4, 3000}, {4, 3000}}};
     host.add(2, nodes({0}));
     add_accesses(host.state, 8, std::array<std::uint64_t, 2>{0, 960});
-    EXPECT_EQ(place(host, 2, 960), "1");
+    EXPECT_EQ(home(host, 2, 960), "1");
 }
 
-TEST(PlacementNumavisor, TakesMostFreeMemoryLastOfAll) { EXPECT_EQ(place(Host{{{4, 3000}, {4, 3001}}}, 2, 960), "1"); }
+TEST(PlacementNumavisor, TakesMostFreeMemoryLastOfAll) { EXPECT_EQ(home(Host{{{4, 3000}, {4, 3001}}}, 2, 960), "1"); }
 
 TEST(PlacementNumavisor, FindsTheFewNodesWhereMemoryAndPcpusAreInDifferentPlaces)
 {
     // Most memory: 0, 1. Most pCPUs: 2, 3. One of each is enough; so is none of the nodes alone.
     Host const host{{{1, 5000}, {1, 4000}, {8, 100}, {7, 100}, {3, 2000}}};
-    EXPECT_EQ(place(host, 8, 4090), "0,2");
-    EXPECT_EQ(place(host, 9, 4990), "0,2");
-    EXPECT_EQ(place(host, 8, 9000), "0,1,2");
+    EXPECT_EQ(home(host, 8, 4090), "0,2");
+    EXPECT_EQ(home(host, 9, 4990), "0,2");
+    EXPECT_EQ(home(host, 8, 9000), "0,1,2");
 }
 
 // ---------------------------------------------------------------------------------------------- against every set

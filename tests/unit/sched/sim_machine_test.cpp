@@ -1,6 +1,8 @@
 // The simulated machine by its own rules, with a client that only writes down what it is told.
 #include "arch/host/sim_machine.hpp"
 
+#include "tests/support/literals.hpp"
+
 #include <gtest/gtest.h>
 
 #include <cstdint>
@@ -11,7 +13,8 @@
 namespace hv::arch {
 namespace {
 
-constexpr CpuId cpu(unsigned number) { return CpuId{static_cast<CpuId::Rep>(number)}; }
+using test::cpu;
+
 constexpr Instant at(std::int64_t ns) { return Instant::at_ns(ns); }
 
 class Recorder final : public SimClient {
