@@ -82,6 +82,8 @@ class LanePainter {
         this.sums.fill(0);
         lane.addSpan(view, from, Math.min(to, lane.end), this.sums);
         const span = to - from;
+        if (this.sums[ASLEEP] > 0)
+            this.wide(ASLEEP, x, x + 1, y, height);
         let base = y + height;
         for (const category of STACK) {
             const time = this.sums[category];

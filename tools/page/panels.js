@@ -203,7 +203,7 @@ class Panels {
                 cell.textContent = all > 0 ? (columns.length > 8 ? (share >= 0.005 ? Math.round(100 * share) : "") : percent(share)) : "–";
                 cell.title = `${name}: ${formatSpan(sums[i])} on ${model.hasNodes ? "node" : "pCPU"} ${c}`;
                 cell.style.background = `color-mix(in srgb, var(--accent) ${Math.round(88 * share)}%, var(--row))`;
-                cell.style.color = share > 0.52 ? "var(--on)" : "";
+                cell.style.color = share > 0.58 ? "var(--on)" : "";
                 if (model.hasNodes && vcpus[0].home?.includes(c))
                     cell.className = "at-home";
             });

@@ -237,7 +237,9 @@ class Timeline {
         }
         const most = Math.max(1, ...waits);
         context.beginPath();
-        waits.forEach((n, c) => context.lineTo(GUTTER + width * (c + 0.5) / columns, 3 + height - (height - 2) * n / most));
+        const wide = Math.ceil(columns / 160); // columns that a point of the line stands for
+        for (let c = 0; c < columns; c += wide)
+            context.lineTo(GUTTER + width * (c + wide / 2) / columns, 3 + height - (height - 2) * d3.mean(waits.slice(c, c + wide)) / most);
         for (const [colour, thickness] of [[palette.panel, 3], [palette.colours[WAITING], 1.3]]) {
             context.strokeStyle = colour;
             context.lineWidth = thickness;
