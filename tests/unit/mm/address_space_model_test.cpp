@@ -15,11 +15,11 @@ namespace {
 
 using test::GiB;
 using test::here;
+using test::large_page;
 using test::MappedPage;
 using test::MappedPages;
 using test::MiB;
 
-constexpr std::uint64_t large = 2 * MiB;
 constexpr Access accesses[]{Access::read, Access::read_write, Access::read_execute};
 
 class Model {
@@ -68,10 +68,10 @@ private:
     {
         constexpr std::uint64_t middles[]{8 * MiB, GiB, 512 * GiB, 700 * GiB + 6 * MiB};
         std::uint64_t const middle{middles[random_() % std::size(middles)]};
-        std::uint64_t const unit{random_() % 3 == 0 ? large : page_size};
+        std::uint64_t const unit{random_() % 3 == 0 ? large_page : page_size};
         std::uint64_t const span{4 * MiB / unit};
         std::uint64_t const from{(middle - 3 * MiB) / unit * unit + random_() % span * unit};
-        return {VirtAddr{from}, (1 + random_() % (unit == large ? 2 : random_() % 20 == 0 ? 600 : 8)) * unit};
+        return {VirtAddr{from}, (1 + random_() % (unit == large_page ? 2 : random_() % 20 == 0 ? 600 : 8)) * unit};
     }
 
     // The first page that overlaps it.
@@ -121,9 +121,9 @@ private:
         ++maps;
         for (std::uint64_t done = 0, bytes = 0; done < range.bytes; done += bytes) {
             std::uint64_t const from{range.from.value() + done};
-            bool const fits = (from | (to + done)) % large == 0 && range.bytes - done >= large;
-            bytes = large_pages && fits ? large : page_size;
-            larges += bytes == large;
+            bool const fits = (from | (to + done)) % large_page == 0 && range.bytes - done >= large_page;
+            bytes = large_pages && fits ? large_page : page_size;
+            larges += bytes == large_page;
             pages_[from] = {PhysAddr{to + done}, access, bytes};
         }
     }
