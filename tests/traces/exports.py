@@ -280,3 +280,27 @@ def ctf_lossy(tests, fail, folder):
     if not wanted or found != wanted:
         fail(f"{found} events were discarded, {wanted} records are lost: {said[:300]}")
     return 1
+
+
+# ---------------------------------------------------------------------------------------------------------------------- cost
+
+
+def cost(tests, fail, folder):
+    """Every export: 5 million records per CPU-second at least and 200 MB at most."""
+    short, _ = real_trace(folder, "pp-soft")
+    trace = short.with_name("long.xentrace")
+    tests.run(HERE / "repeat", "--mib", 60, short, trace)
+    trace.with_suffix(".facts.json").write_bytes(short.with_suffix(".facts.json").read_bytes())
+    script = ("import resource, subprocess, sys; r = subprocess.run(sys.argv[1:]); u = resource.getrusage(resource.RUSAGE_CHILDREN); "
+              "print(u.ru_utime + u.ru_stime, u.ru_maxrss, file=sys.stderr); sys.exit(r.returncode)")
+    summary = tests.run(tests.build / "nv", "trace", "summary", "--json", trace)
+    count = json.loads(summary.stdout)["records"]
+    for kind in ("perfetto", "ctf", "html"):
+        best = None
+        for attempt in range(2):
+            result = tests.run("python3", "-c", script, tests.build / "nv", "trace", kind, trace, "-o", f"{folder}/{kind}{attempt}")
+            seconds, kib = (float(n) for n in result.stderr.split()[-2:])
+            best = seconds if best is None else min(best, seconds)
+        if result.returncode != 0 or kib * 1024 > 200e6 or count < 5e6 * best:
+            fail(f"nv trace {kind}: status {result.returncode}, {count} records in {best:.2f} s of CPU time, {kib / 1024:.0f} MiB")
+    return 3
