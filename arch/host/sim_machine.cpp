@@ -81,7 +81,7 @@ void SimMachine::reschedule_all()
 void SimMachine::tickle(CpuId cpu) noexcept
 {
     std::uint32_t const slot{cpu.value() * slots_per_pcpu + ipi_slot};
-    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu) && !client_->wake_cost()) { // It has a reason of its own to decide now.
+    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu) && !client_->wake_cost(cpu)) { // It has a reason of its own to decide now.
         delayed_.clear(cpu);
         events_.drop(slot);
         wanted_.set(cpu);
@@ -91,7 +91,7 @@ void SimMachine::tickle(CpuId cpu) noexcept
         return;
     bool const is_own{cpu == executing_};
     Duration const usual{!is_own ? costs_.ipi : is_waking_ ? costs_.wake : Duration{}};
-    Duration const cost{client_->wake_cost().value_or(usual)};
+    Duration const cost{client_->wake_cost(cpu).value_or(usual)};
     if (cost == Duration{}) {
         wanted_.set(cpu);
         return;

@@ -25,8 +25,8 @@ public:
     virtual void reschedule(CpuId self, Instant now) = 0;
     // Where a timer that was armed on `armed_on` is handled.
     [[nodiscard]] virtual CpuId place_of(TimerId id, CpuId armed_on) = 0;
-    // What the wake-up takes that asks for a reschedule right now; nothing: what the machine's do.
-    [[nodiscard]] virtual std::optional<Duration> wake_cost() const { return std::nullopt; }
+    // What the wake-up takes that asks `cpu` for a reschedule right now; nothing: what the machine's do.
+    [[nodiscard]] virtual std::optional<Duration> wake_cost(CpuId) const { return std::nullopt; }
     // After each event and its reschedules; for invariants.
     virtual void settled(Instant) {}
 

@@ -169,8 +169,10 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
 // An event for the guest. Without tasks, one that wakes it also begins its next phase.
 void Guests::deliver(CpuId self, Guest& guest, Instant now)
 {
-    if (driver_ == Driver::events && guest.is_recorded() && guest.work.wake_cost != 0)
+    if (driver_ == Driver::events && guest.is_recorded() && guest.work.wake_cost != 0) {
         wake_cost_ = Duration::from_ns(guest.work.wake_cost);
+        woken_on_ = guest.vcpu.processor();
+    }
     if (guest.vcpu.has_flag(PauseFlag::blocked)) {
         guest.activated_ns.store(now.ns(), std::memory_order_relaxed);
         if (driver_ == Driver::events)

@@ -91,9 +91,12 @@ public:
     void switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now);
     // false: not one of ours.
     bool timer(CpuId self, TimerId id, Instant now);
-    // For a simulated machine, while it is asked to reschedule: what the wake-up that asks is said to take. Nothing:
-    // what wake-ups take.
-    [[nodiscard]] std::optional<Duration> wake_cost() const { return wake_cost_; }
+    // For a simulated machine, while `cpu` is asked to reschedule: what the wake-up that asks is said to take there.
+    // Nothing: what wake-ups take. Only the vCPU's own pCPU is spoken of.
+    [[nodiscard]] std::optional<Duration> wake_cost(CpuId cpu) const
+    {
+        return cpu == woken_on_ ? wake_cost_ : std::nullopt;
+    }
     // For the current vCPU of `self` (or, with Driver::events, one that is about to wake).
     Outcome perform(CpuId self, Guest& guest, Action const& action, Instant now);
 
@@ -117,6 +120,7 @@ private:
     Duration context_switch_;
     Pacer* pacer_{nullptr};
     std::optional<Duration> wake_cost_; // Driver::events only: one thread
+    CpuId woken_on_{};                  // of the vCPU that wake_cost_ is about
 };
 
 } // namespace hv::sched::guest

@@ -99,6 +99,7 @@ void Recorder::record(Record const& record)
     std::optional<RunStateChange> const change = sched::trace::decode_runstate(record.event);
     bool const goes_on = record.event == static_cast<std::uint32_t>(sched::trace::Event::continue_running);
     bool const is_idle = record.word_count == 0 || is_idle_vcpu(record.word_store[0]);
+    arrives_on_idle_ = scene_.is_idle(record.pcpu);
     scene_.record(record);
     if (record.event == static_cast<std::uint32_t>(sched::trace::Event::ratelimit))
         end_waits(record.pcpu, std::nullopt, 0);
@@ -146,6 +147,8 @@ void Recorder::change(Record const& record, RunStateChange change)
     if (vcpu.is_running) {
         place(vcpu, record.pcpu);
         vcpu.since = vcpu.run_since = now;
+        if (vcpu.woken && arrives_on_idle_ && record.pcpu != vcpu.woken_for)
+            moved_.add(now - *vcpu.woken);
         end_waits(record.pcpu, packed, now);
     }
     if (change.to != RunState::blocked || vcpu.is_blocked)
@@ -164,6 +167,7 @@ void Recorder::begin_wait(std::uint32_t packed, Live& vcpu, std::uint64_t now)
         return;
     vcpu.woken = now;
     vcpu.woken_step = vcpu.made.steps.size() - 1;
+    vcpu.woken_for = *seen.pcpu;
     vcpu.woken_here = *seen.pcpu == seen.woken_on;
     vcpu.woken_idle = scene_.is_idle(*seen.pcpu);
     next_[*seen.pcpu].push_back(packed);
@@ -218,7 +222,7 @@ Recording Recorder::finish()
     Recording recording{.vcpus = {},
                         .duration_ns = std::max<std::uint64_t>(ns_of(scene_.now()), 1),
                         .wake_ns = median(std::move(here_)),
-                        .ipi_ns = median(std::move(elsewhere_)),
+                        .ipi_ns = median(std::move(elsewhere_.count() != 0 ? elsewhere_ : moved_)),
                         .steps = 0,
                         .notifications = notifications_};
     for (auto& [packed, vcpu] : vcpus_) {

@@ -57,6 +57,7 @@ struct Recording {
     std::uint64_t duration_ns{0};
     // What wake-ups took by the median where no policy had a part in it: on the pCPU that it waited for, and on
     // another. Where it is known of one, its step has it.
+    // Without any by another pCPU, what it took an idle one to come for its vCPU.
     std::uint64_t wake_ns{0}, ipi_ns{0};
     std::uint64_t steps{0}, notifications{0};
 };
@@ -82,6 +83,7 @@ private:
         std::uint64_t longest{0}; // run between two blocks, ns
         std::uint64_t run{0};     // of the one that is not over, ns, up to...
         std::uint64_t run_since{0};
+        std::uint32_t woken_for{0}; // its own pCPU
         std::size_t woken_step{0};
         std::optional<std::uint64_t> woken;        // when, if nobody came before it on its pCPU so far
         bool woken_here{false}, woken_idle{false}; // on its own pCPU; that pCPU idled
@@ -104,6 +106,8 @@ private:
     std::map<std::uint32_t, Live> vcpus_;
     std::map<std::uint32_t, std::vector<std::uint32_t>> next_; // by pCPU: who woke up and may be the next there
     std::map<std::uint32_t, bool> left_runnable_;              // by pCPU: whether who left last could have gone on
+    bool arrives_on_idle_{false};                              // the pCPU of the record idled before it
+    WaitSamples moved_;                                        // wake-ups for which another, idle pCPU came
     WaitSamples here_, elsewhere_;
     std::uint64_t notifications_{0};
 };

@@ -47,7 +47,9 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
     : config_{std::move(config)}, shape_{pcpus_of(view),
                                          static_cast<unsigned>(view.nodes().size()),
                                          {view.distances().begin(), view.distances().end()}},
-      machine_{shape_, {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late, .wake = view.costs().wake}, config_.trace_bytes_per_pcpu}
+      machine_{shape_,
+               {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late, .wake = view.costs().wake},
+               config_.trace_bytes_per_pcpu}
 {
     machine_.set_client(*this);
     sched::SystemConfig const parts{.policy = &policy_named(view.policy()),
@@ -96,9 +98,9 @@ CpuId Simulation::place_of(TimerId id, CpuId armed_on)
     return guest == nullptr || !guest->started ? armed_on : guest->vcpu.processor();
 }
 
-std::optional<Duration> Simulation::wake_cost() const
+std::optional<Duration> Simulation::wake_cost(CpuId cpu) const
 {
-    return system_ == nullptr ? std::nullopt : system_->guests().wake_cost();
+    return system_ == nullptr ? std::nullopt : system_->guests().wake_cost(cpu);
 }
 
 void Simulation::settled(Instant now)

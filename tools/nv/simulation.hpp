@@ -31,7 +31,7 @@ private:
     void timer(CpuId self, TimerId id, Instant now) override;
     void reschedule(CpuId self, Instant now) override;
     CpuId place_of(TimerId id, CpuId armed_on) override;
-    [[nodiscard]] std::optional<Duration> wake_cost() const override;
+    [[nodiscard]] std::optional<Duration> wake_cost(CpuId cpu) const override;
     void settled(Instant now) override;
 
     SimulationConfig config_;
