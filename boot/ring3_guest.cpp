@@ -15,7 +15,7 @@ namespace {
 
 void give_back(void*, CpuId cpu, PhysAddr page, mm::Order order) noexcept { kernel().pages->free(cpu, page, order); }
 
-void load(mm::AddressSpace* from, mm::AddressSpace* to)
+void switch_spaces(mm::AddressSpace* from, mm::AddressSpace* to)
 {
     mm::AddressSpace::switch_between(arch::this_cpu(), from, to, arch::kernel_space().root(), arch::load_page_tables);
 }
@@ -63,9 +63,9 @@ arch::Ring3Outcome Ring3Guest::run(std::uint64_t argument)
 {
     arch::HypercallHandler const handler{
         .handle = [](void*, arch::TrapFrame& frame) noexcept { return handle_hypercall(frame); }};
-    load(nullptr, &space_);
+    switch_spaces(nullptr, &space_);
     arch::Ring3Outcome const outcome{arch::run_in_ring3(code_at, stack_end, argument, handler)};
-    load(&space_, nullptr);
+    switch_spaces(&space_, nullptr);
     return outcome;
 }
 
