@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 
 namespace hv::nv {
 
@@ -20,10 +21,19 @@ std::string_view MemorySink::text() const
 }
 
 FileSink::FileSink(std::filesystem::path file, Mode mode)
-    : path_{std::move(file)}, stream_{std::fopen(path_.c_str(), mode == Mode::append ? "ab" : "wb")}
+    : path_{std::move(file)}, mode_{mode}, stream_{std::fopen(path_.c_str(), mode == Mode::append ? "ab" : "wb")}
 {
     if (!stream_)
         fail();
+}
+
+FileSink::~FileSink()
+{
+    if (!stream_ || mode_ == Mode::append)
+        return;
+    stream_.reset();
+    std::error_code ignored;
+    std::filesystem::remove(path_, ignored);
 }
 
 void FileSink::fail() const { give_up(fmt::format("{}: cannot write: {}", path_.string(), std::strerror(errno))); }

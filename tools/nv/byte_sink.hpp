@@ -41,12 +41,13 @@ private:
     std::vector<std::uint8_t> bytes_;
 };
 
+// A new file that is never closed, because of an error, is removed.
 class FileSink final : public ByteSink {
 public:
     enum class Mode { replace, append };
 
     explicit FileSink(std::filesystem::path file, Mode mode = Mode::replace);
-    ~FileSink() override = default;
+    ~FileSink() override;
 
     using ByteSink::write;
     void write(std::span<std::uint8_t const> bytes) override;
@@ -60,6 +61,7 @@ private:
     [[noreturn]] void fail() const;
 
     std::filesystem::path path_;
+    Mode mode_;
     std::unique_ptr<std::FILE, Close> stream_;
 };
 

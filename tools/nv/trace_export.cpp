@@ -16,6 +16,8 @@ namespace hv::nv {
 
 namespace {
 
+constexpr std::uintmax_t easy_page_bytes = std::uintmax_t{50} << 20; // for a browser
+
 // `make_exporter(facts, hertz, pcpus)`: has record() and finish(). Not called for a file without any pCPU.
 template <typename MakeExporter>
 ExitCode convert(TraceOptions const& options, MakeExporter const& make_exporter)
@@ -75,6 +77,8 @@ ExitCode trace_ctf(TraceOptions const& options)
 
 ExitCode trace_html(TraceOptions const& options, std::filesystem::path const& page_file)
 {
+    if (options.from && options.to && *options.from >= *options.to)
+        refuse(fmt::format("--from {} --to {}: leaves nothing; --to must be later", *options.from, *options.to));
     std::string const page{load_page(page_file)};
     PageOptions page_options{.title = options.file, .from = options.from, .to = options.to};
     std::optional<FileSink> sink;
@@ -88,6 +92,10 @@ ExitCode trace_html(TraceOptions const& options, std::filesystem::path const& pa
     });
     if (sink)
         sink->close();
+    std::error_code ignored;
+    if (sink && std::filesystem::file_size(options.output, ignored) > easy_page_bytes)
+        fmt::print(stderr, "nv: {}: weighs {} MiB, which browsers are slow to open; --from and --to make it smaller\n",
+                   options.output, std::filesystem::file_size(options.output, ignored) >> 20);
     return code;
 }
 
