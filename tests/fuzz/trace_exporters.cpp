@@ -91,7 +91,7 @@ HV_FUZZ_TARGET(trace_exporters)
     MemorySink perfetto_sink, page_sink;
     std::map<std::string, std::vector<std::uint8_t>> files;
     PerfettoExporter perfetto{perfetto_sink, facts, hertz, stream.pcpus()};
-    PageOptions options{.title = "</script>"};
+    PageOptions options{.title = "</script>", .from = {}, .to = {}};
     if (bytes.size() % 2 != 0)
         options.from = 1e-6;
     PageExporter page{page_sink, "a<!-- the trace -->b", facts, hertz, stream.pcpus(), options};
