@@ -164,7 +164,7 @@ class Panels {
         if (sorted.length === 0)
             return;
         const first = counts.findIndex(n => n > 0), last = counts.length - 1 - [...counts].reverse().findIndex(n => n > 0);
-        const width = svg.node().clientWidth, height = 132, buckets = d3.range(Math.max(0, first - 1), last + 2);
+        const width = box.node().clientWidth, height = 132, buckets = d3.range(Math.max(0, first - 1), last + 2);
         const x = d3.scaleBand(buckets, [34, width]).paddingInner(0.15), y = d3.scaleLinear([0, d3.max(counts)], [height - 20, 12]).nice(4);
         svg.append("g").attr("transform", "translate(34,0)").call(d3.axisLeft(y).tickValues(y.ticks(4).filter(Number.isInteger)).tickFormat(d3.format("~s")).tickSize(-(width - 34))).select(".domain").remove();
         const names = svg.append("g").selectAll("text").data(buckets.filter((_, i) => i % Math.ceil(buckets.length / 6) === 0)).enter().append("text");
@@ -184,7 +184,7 @@ class Panels {
         const view = { key: "where", size: columns.length + 1, of: code => (code & 7) === RUNNING ? table[code >> 4] ?? columns.length : columns.length };
         const domain = page.picked ? page.picked.vcpus[0].domain : null;
         const rows = page.picked ? page.picked.heatRows : model.domains.map(d => ({ name: model.domainName(d), vcpus: model.guests.filter(v => v.domain === d) }));
-        document.querySelector("#heat .sub").textContent = `share of ${domain === null ? "each VM's" : "each vCPU's"} run time by ${model.hasNodes ? "node; outlined: home" : "pCPU"}`;
+        document.querySelector("#heat .sub").textContent = `share of ${domain === null ? "each VM's" : "each vCPU's"} run time by ${model.hasNodes ? "node" : "pCPU"}${columns.length > 4 ? ", percent" : ""}${model.hasNodes ? "; outlined: home" : ""}`;
         const made = element("table"), head = made.createTHead().insertRow();
         head.append(element("th", ""));
         for (const c of columns)
@@ -200,7 +200,7 @@ class Panels {
             row.append(title);
             columns.forEach((c, i) => {
                 const share = all > 0 ? sums[i] / all : 0, cell = row.insertCell();
-                cell.textContent = all > 0 ? (columns.length > 8 ? (share >= 0.005 ? Math.round(100 * share) : "") : percent(share)) : "–";
+                cell.textContent = all > 0 ? (columns.length > 4 ? (share >= 0.005 ? Math.round(100 * share) : "") : percent(share)) : "–";
                 cell.title = `${name}: ${formatSpan(sums[i])} on ${model.hasNodes ? "node" : "pCPU"} ${c}`;
                 cell.style.background = `color-mix(in srgb, var(--accent) ${Math.round(88 * share)}%, var(--row))`;
                 cell.style.color = share > 0.58 ? "var(--on)" : "";
