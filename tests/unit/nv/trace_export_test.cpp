@@ -24,7 +24,6 @@ using Kind = Timeline::Kind;
 using Bytes = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t gigahertz = 1'000'000'000;
-constexpr std::uint16_t idle = 32767;
 
 Record lost(std::uint64_t stamp, std::uint32_t count, std::uint32_t from)
 {
