@@ -89,7 +89,8 @@ void log_reason(std::string_view consequence, ParseError const& reason)
 
 void log_banner(Kernel const& k)
 {
-    arch::log("numavisor {}, loaded by {}", version, k.info.loader.empty() ? std::string_view{"?"} : k.info.loader);
+    arch::log("numavisor {}, loaded by {}", kernel_version,
+              k.info.loader.empty() ? std::string_view{"?"} : k.info.loader);
     arch::log("command line: {}", k.info.command_line);
     if (k.info.module)
         arch::log("scenario: {} bytes at {:x}", k.info.module->end.value() - k.info.module->start.value(),

@@ -16,7 +16,7 @@
 
 namespace hv::boot {
 
-inline constexpr std::string_view version{"0.1"};
+inline constexpr std::string_view kernel_version{"0.1"};
 
 struct Kernel {
     BootInfo info;

@@ -3,6 +3,7 @@
 #include "arch/x86_64/apic.hpp"
 #include "arch/x86_64/clock.hpp"
 #include "arch/x86_64/features.hpp"
+#include "arch/x86_64/hpet.hpp"
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/mmio.hpp"
 
@@ -13,9 +14,6 @@
 namespace hv::arch {
 namespace {
 
-constexpr std::uint64_t hpet_period_at = 4, hpet_config_at = 0x10, hpet_counter_at = 0xF0, hpet_bytes = 0x400;
-constexpr std::uint32_t hpet_enable = 1;
-constexpr std::uint64_t femtoseconds_per_ns = 1'000'000;
 constexpr std::uint64_t longest_hpet_period = 100'000'000; // by specification
 constexpr std::uint64_t pm_timer_hz = 3'579'545;
 constexpr std::uint32_t pm_timer_mask = 0xFF'FFFF; // it may have 32 bits; 24 last 4.7 s

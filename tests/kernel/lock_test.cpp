@@ -8,7 +8,7 @@ namespace hv::test {
 namespace {
 
 // Together some 64 turns: with more pCPUs than the host has processors, each may cost time slices of the host.
-unsigned rounds() { return arch::pcpu_count() < 64 ? 64 / arch::pcpu_count() : 1; }
+unsigned turns_of_each() { return arch::pcpu_count() < 64 ? 64 / arch::pcpu_count() : 1; }
 
 struct Shared {
     TicketLock lock{LockKey{1, 0}};
@@ -18,10 +18,10 @@ struct Shared {
     std::atomic<unsigned> crowds{0};
 };
 
-void count_up(void* argument)
+void take_turns(void* argument)
 {
     Shared& shared{*static_cast<Shared*>(argument)};
-    unsigned const count{rounds()};
+    unsigned const count{turns_of_each()};
     // Together, or the first is done before the last begins and nothing is tested.
     shared.arrived.fetch_add(1);
     while (shared.arrived.load() < arch::pcpu_count())
@@ -44,9 +44,9 @@ void count_up(void* argument)
 HV_SELFTEST(lock_excludes_all_other_pcpus)
 {
     Shared shared;
-    arch::call_on_all(count_up, &shared);
+    arch::call_on_all(take_turns, &shared);
     HV_CHECK(shared.crowds.load() == 0);
-    HV_CHECK(shared.counter == rounds() * arch::pcpu_count());
+    HV_CHECK(shared.counter == turns_of_each() * arch::pcpu_count());
     HV_CHECK(!shared.lock.is_locked());
 }
 

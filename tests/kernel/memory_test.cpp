@@ -8,8 +8,6 @@
 namespace hv::test {
 namespace {
 
-mm::PageAllocator& pages() { return *boot::kernel().pages; }
-
 Result<PhysAddr, mm::AllocError> take(mm::Policy policy, NodeId node, mm::Order order = mm::order_4k)
 {
     arch::IrqSave const irqs;

@@ -114,7 +114,7 @@ std::optional<arch::Ring3Outcome> run(Program const& program, std::uint64_t argu
     return guest.run(argument);
 }
 
-struct Attempt {
+struct Escape {
     std::string_view name;
     Program program;
     std::uint64_t argument;
@@ -123,7 +123,7 @@ struct Attempt {
 };
 constexpr unsigned any = ~0u;
 
-bool ends_as_it_should(Attempt const& a)
+bool ends_as_it_should(Escape const& a)
 {
     std::optional<arch::Ring3Outcome> const outcome{run(a.program, a.argument)};
     bool const right = outcome && outcome->end == arch::Ring3End::exception &&
@@ -139,10 +139,10 @@ bool ends_as_it_should(Attempt const& a)
 }
 
 template <std::size_t count>
-bool all_end_as_they_should(Attempt const (&attempts)[count])
+bool all_end_as_they_should(Escape const (&attempts)[count])
 {
     bool all{true};
-    for (Attempt const& a : attempts)
+    for (Escape const& a : attempts)
         all = ends_as_it_should(a) && all;
     return all;
 }
@@ -165,7 +165,7 @@ HV_SELFTEST(ring3_hypercalls_need_no_stack_and_refuse_what_they_do_not_know)
 
 HV_SELFTEST(ring3_privileged_instructions_end_the_guest)
 {
-    Attempt const attempts[]{
+    Escape const attempts[]{
         {"hlt", HV_CODE(guest_hlt), 0, protection, 0},       {"cli", HV_CODE(guest_cli), 0, protection, 0},
         {"sti", HV_CODE(guest_sti), 0, protection, 0},       {"wrmsr", HV_CODE(guest_wrmsr), 0, protection, 0},
         {"rdmsr", HV_CODE(guest_rdmsr), 0, protection, 0},   {"to cr3", HV_CODE(guest_cr3), 0, protection, 0},
@@ -179,20 +179,20 @@ HV_SELFTEST(ring3_privileged_instructions_end_the_guest)
 
 HV_SELFTEST(ring3_ports_end_the_guest)
 {
-    Attempt const attempts[]{{"in", HV_CODE(guest_in), 0, protection, 0},
-                             {"out, to end the machine", HV_CODE(guest_out), 0, protection, 0},
-                             {"outs", HV_CODE(guest_outs), 0, protection, 0}};
+    Escape const attempts[]{{"in", HV_CODE(guest_in), 0, protection, 0},
+                            {"out, to end the machine", HV_CODE(guest_out), 0, protection, 0},
+                            {"outs", HV_CODE(guest_outs), 0, protection, 0}};
     HV_CHECK(all_end_as_they_should(attempts));
 }
 
 // (QEMU 7.2 has other error codes than processors, and reads the frame of a far return with the kernel's rights.)
 HV_SELFTEST(ring3_gates_and_segments_of_the_kernel_end_the_guest)
 {
-    Attempt const attempts[]{{"int 0x80", HV_CODE(guest_int80), 0, protection, any},
-                             {"int 3", HV_CODE(guest_int3), 0, protection, any},
-                             {"int 14", HV_CODE(guest_int14), 0, protection, any},
-                             {"far return to ring 0", HV_CODE(guest_far_call), 0, any, any},
-                             {"the kernel's stack segment", HV_CODE(guest_ss), 0, protection, 0x10}};
+    Escape const attempts[]{{"int 0x80", HV_CODE(guest_int80), 0, protection, any},
+                            {"int 3", HV_CODE(guest_int3), 0, protection, any},
+                            {"int 14", HV_CODE(guest_int14), 0, protection, any},
+                            {"far return to ring 0", HV_CODE(guest_far_call), 0, any, any},
+                            {"the kernel's stack segment", HV_CODE(guest_ss), 0, protection, 0x10}};
     HV_CHECK(all_end_as_they_should(attempts));
 }
 
@@ -200,22 +200,22 @@ HV_SELFTEST(ring3_kernel_memory_is_out_of_reach)
 {
     std::uint64_t const text{arch::address_of(text_start)}, data{arch::address_of(data_start)};
     std::uint64_t const block{arch::address_of(&arch::this_percpu())}, direct{arch::direct_map_base + arch::image_base};
-    Attempt const attempts[]{{"read text", HV_CODE(guest_read), text, page, read_forbidden},
-                             {"write text", HV_CODE(guest_write), text, page, write_forbidden},
-                             {"execute text", HV_CODE(guest_jump), text, page, fetch_forbidden},
-                             {"read data", HV_CODE(guest_read), data, page, read_forbidden},
-                             {"write data", HV_CODE(guest_write), data, page, write_forbidden},
-                             {"read a pCPU's block", HV_CODE(guest_read), block, page, read_forbidden},
-                             {"write a pCPU's block", HV_CODE(guest_write), block, page, write_forbidden},
-                             {"read the direct map", HV_CODE(guest_read), direct, page, read_forbidden},
-                             {"read the APIC", HV_CODE(guest_read), arch::mmio_base, page, read_forbidden},
-                             {"write beyond all", HV_CODE(guest_write), arch::mmio_base - 4096, page, write_missing}};
+    Escape const attempts[]{{"read text", HV_CODE(guest_read), text, page, read_forbidden},
+                            {"write text", HV_CODE(guest_write), text, page, write_forbidden},
+                            {"execute text", HV_CODE(guest_jump), text, page, fetch_forbidden},
+                            {"read data", HV_CODE(guest_read), data, page, read_forbidden},
+                            {"write data", HV_CODE(guest_write), data, page, write_forbidden},
+                            {"read a pCPU's block", HV_CODE(guest_read), block, page, read_forbidden},
+                            {"write a pCPU's block", HV_CODE(guest_write), block, page, write_forbidden},
+                            {"read the direct map", HV_CODE(guest_read), direct, page, read_forbidden},
+                            {"read the APIC", HV_CODE(guest_read), arch::mmio_base, page, read_forbidden},
+                            {"write beyond all", HV_CODE(guest_write), arch::mmio_base - 4096, page, write_missing}};
     HV_CHECK(all_end_as_they_should(attempts));
 }
 
 HV_SELFTEST(ring3_own_code_is_not_writable_and_own_stack_not_executable)
 {
-    Attempt const attempts[]{
+    Escape const attempts[]{
         {"write own code", HV_CODE(guest_own_code), 0, page, write_forbidden},
         {"execute own stack", HV_CODE(guest_on_stack), 0, page, fetch_forbidden},
         {"write code", HV_CODE(guest_write), Ring3Guest::code_at.value(), page, write_forbidden},
@@ -231,14 +231,14 @@ HV_SELFTEST(ring3_own_code_is_not_writable_and_own_stack_not_executable)
 HV_SELFTEST(ring3_faults_without_a_usable_stack_end_the_guest)
 {
     constexpr std::uint64_t no_address = std::uint64_t{1} << 63;
-    Attempt const attempts[]{
+    Escape const attempts[]{
         {"stack overflow", HV_CODE(guest_overflow), 0, page, write_missing},
         {"no stack", HV_CODE(guest_push), 0x10'0008, page, write_missing},
         {"stack at no address", HV_CODE(guest_push), no_address, any, 0},
         {"stack in the code", HV_CODE(guest_push), Ring3Guest::code_at.value() + 64, page, write_forbidden},
         {"stack in the kernel", HV_CODE(guest_push), arch::address_of(data_start) + 64, page, write_forbidden},
         {"jump to no address", HV_CODE(guest_jump), no_address, protection, 0}};
-    for (Attempt a : attempts) {
+    for (Escape a : attempts) {
         if (a.vector == page && a.argument != 0) { // It is 8 below that it writes.
             std::optional<arch::Ring3Outcome> const outcome{run(a.program, a.argument)};
             HV_CHECK(outcome && outcome->registers.vector == page && outcome->registers.error_code == a.error_code);
@@ -251,11 +251,11 @@ HV_SELFTEST(ring3_faults_without_a_usable_stack_end_the_guest)
 
 HV_SELFTEST(ring3_exceptions_end_the_guest)
 {
-    Attempt const attempts[]{{"divide by zero", HV_CODE(guest_divide), 0, divide, 0},
-                             {"ud2", HV_CODE(guest_ud2), 0, undefined, 0},
-                             {"vector registers", HV_CODE(guest_sse), 0, undefined, 0},
-                             {"x87", HV_CODE(guest_x87), 0, no_x87, 0},
-                             {"single step", HV_CODE(guest_step), 0, debug, 0}};
+    Escape const attempts[]{{"divide by zero", HV_CODE(guest_divide), 0, divide, 0},
+                            {"ud2", HV_CODE(guest_ud2), 0, undefined, 0},
+                            {"vector registers", HV_CODE(guest_sse), 0, undefined, 0},
+                            {"x87", HV_CODE(guest_x87), 0, no_x87, 0},
+                            {"single step", HV_CODE(guest_step), 0, debug, 0}};
     HV_CHECK(all_end_as_they_should(attempts));
 }
 
@@ -263,8 +263,8 @@ HV_SELFTEST(ring3_addresses_of_the_kernels_tables_are_secret)
 {
     if (!has_umip())
         HV_SKIP("no UMIP");
-    Attempt const attempts[]{{"sgdt", HV_CODE(guest_sgdt), 0, protection, 0},
-                             {"sidt", HV_CODE(guest_sidt), 0, protection, 0}};
+    Escape const attempts[]{{"sgdt", HV_CODE(guest_sgdt), 0, protection, 0},
+                            {"sidt", HV_CODE(guest_sidt), 0, protection, 0}};
     HV_CHECK(all_end_as_they_should(attempts));
 }
 
@@ -277,7 +277,7 @@ struct Everywhere {
 // A guest on each pCPU at the same time.
 void run_and_fault(void* argument)
 {
-    Attempt const attempt{"write data", HV_CODE(guest_write), arch::address_of(data_start), page, write_forbidden};
+    Escape const attempt{"write data", HV_CODE(guest_write), arch::address_of(data_start), page, write_forbidden};
     bool right{ends_as_it_should(attempt)};
     std::optional<arch::Ring3Outcome> const good{run(HV_CODE(guest_calls))};
     right = right && good && good->end == arch::Ring3End::hypercall && good->registers.rdi == 0;

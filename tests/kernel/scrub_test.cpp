@@ -11,8 +11,6 @@ namespace {
 constexpr DomainId doomed{4001};
 constexpr Duration most_late{Duration::from_us(50)};
 
-mm::PageAllocator& pages() { return *boot::kernel().pages; }
-
 std::uint64_t dirty_pages(NodeId node)
 {
     arch::IrqSave const irqs;
@@ -44,13 +42,13 @@ std::uint64_t leave_dirt(NodeId node, unsigned blocks)
             break;
         taken[got++] = *block;
     }
-    auto const page = take(mm::order_4k);
+    auto const single = take(mm::order_4k);
     std::uint64_t const total{account.total()};
     pages().begin_destruction(account);
     while (got > 0)
         pages().free(taken[--got], mm::order_2m);
-    if (page)
-        pages().free(*page, mm::order_4k);
+    if (single)
+        pages().free(*single, mm::order_4k);
     return pages().detach(account) ? total : 0;
 }
 

@@ -56,12 +56,14 @@ template <typename Condition>
     return arch::this_cpu() == CpuId{last} ? CpuId{0} : CpuId{last};
 }
 
+[[nodiscard]] inline mm::PageAllocator& pages() { return *boot::kernel().pages; }
+
 // With the pCPUs' caches empty, so that equal states have equal figures.
 [[nodiscard]] inline mm::NodeStats page_stats(NodeId node)
 {
     arch::IrqSave const irqs;
-    boot::kernel().pages->drain_caches();
-    return boot::kernel().pages->stats(node);
+    pages().drain_caches();
+    return pages().stats(node);
 }
 [[nodiscard]] inline std::uint64_t free_pages(NodeId node) { return page_stats(node).free; }
 

@@ -57,7 +57,7 @@ private:
     std::array<PhysAddr, 5> pages_{};
 };
 
-struct Attempt {
+struct Touch {
     std::uint64_t root;
     void (*function)(void*);
     bool must_fault;
@@ -67,7 +67,7 @@ struct Attempt {
 
 void attempt(void* argument)
 {
-    Attempt& a{*static_cast<Attempt*>(argument)};
+    Touch& a{*static_cast<Touch*>(argument)};
     std::uint64_t const before{arch::read_cr3()};
     arch::write_cr3(a.root);
     arch::FaultOutcome const outcome{arch::expect_fault(arch::Vector::page_fault, a.function, nullptr)};
@@ -79,7 +79,7 @@ void attempt(void* argument)
 
 bool happens_everywhere(UserPage const& page, void (*function)(void*), bool must_fault, std::uint64_t error_code)
 {
-    Attempt a{page.root(), function, must_fault, error_code};
+    Touch a{page.root(), function, must_fault, error_code};
     arch::call_on_all(attempt, &a);
     return a.as_expected.load() == arch::pcpu_count();
 }

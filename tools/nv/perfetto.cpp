@@ -14,8 +14,8 @@ using Flow = PerfettoWriter::Flow;
 // uuids of tracks: small ones are short.
 constexpr std::uint64_t waiting_uuid = 1, pcpus_uuid = 2, first_node_uuid = 16, first_pcpu_uuid = 0x100,
                         uuids_of_pcpu = 4, first_domain_uuid = 0x10000, first_vcpu_uuid = 0x20000, uuids_of_vcpu = 4;
-enum PcpuTrack : std::uint64_t { runs, queue, losses };
-enum VcpuTrack : std::uint64_t { thread, credit, priority };
+enum PcpuTrack : std::uint64_t { runs_track, queue_track, losses_track };
+enum VcpuTrack : std::uint64_t { thread_track, credit_track, priority_track };
 
 std::uint64_t uuid_of(std::uint32_t pcpu, PcpuTrack track) { return first_pcpu_uuid + pcpu * uuids_of_pcpu + track; }
 
@@ -52,7 +52,7 @@ PerfettoExporter::Pcpu& PerfettoExporter::pcpu_of(std::uint32_t number)
             number < facts_.node_of.size() ? first_node_uuid + facts_.node_of[number] : pcpus_uuid;
         pcpu.idle_name = fmt::format("swapper/{}", number);
         pcpu.tickles = fmt::format("tickle pCPU {}", number);
-        out_.track(uuid_of(number, runs), parent, fmt::format("pCPU {}", number), number);
+        out_.track(uuid_of(number, runs_track), parent, fmt::format("pCPU {}", number), number);
     }
     return pcpu;
 }
@@ -96,7 +96,7 @@ PerfettoExporter::Vcpu& PerfettoExporter::meet(std::size_t index)
         }
         describe_domain(met.domain, pid);
         out_.thread(vcpu.tid, pid, vcpu.name);
-        out_.thread_track(vcpu.uuid + thread, first_domain_uuid + met.domain, pid, vcpu.tid, vcpu.name);
+        out_.thread_track(vcpu.uuid + thread_track, first_domain_uuid + met.domain, pid, vcpu.tid, vcpu.name);
     }
     return vcpus_[index];
 }
@@ -127,7 +127,7 @@ void PerfettoExporter::leave(std::uint64_t when, std::uint32_t pcpu, std::size_t
     if (from.tid != 0 || to.tid != 0)
         out_.sched_switch(when, pcpu, from, left, to);
     if (std::exchange(there.has_slice, false))
-        out_.end(when, uuid_of(pcpu, runs));
+        out_.end(when, uuid_of(pcpu, runs_track));
     there.running = next;
     there.last = when;
 }
@@ -144,7 +144,7 @@ void PerfettoExporter::arrival(Timeline::Step const& step)
     std::string_view category;
     if (vcpu.home && step.pcpu < facts_.node_of.size())
         category = vcpu.home->test(NodeId{static_cast<NodeId::Rep>(facts_.node_of[step.pcpu])}) ? "home" : "away";
-    out_.begin(pcpus_[step.pcpu].last, uuid_of(step.pcpu, runs), vcpu.name, category);
+    out_.begin(pcpus_[step.pcpu].last, uuid_of(step.pcpu, runs_track), vcpu.name, category);
     pcpus_[step.pcpu].has_slice = true;
     if (std::uint64_t const flow = std::exchange(vcpu.flow, 0); flow != 0)
         out_.instant(step.when, vcpu.uuid, "resumed", Flow::ends, flow);
@@ -164,7 +164,7 @@ void PerfettoExporter::wake(Timeline::Step const& step)
     if (vcpu.flow != 0) // woken twice: what came between is lost
         out_.instant(step.when, vcpu.uuid, "woken again", Flow::ends, vcpu.flow);
     vcpu.flow = ++flows_;
-    std::uint64_t const from = waker_tid == 0 ? uuid_of(step.pcpu, runs) : vcpus_[waker].uuid;
+    std::uint64_t const from = waker_tid == 0 ? uuid_of(step.pcpu, runs_track) : vcpus_[waker].uuid;
     out_.instant(step.when, from, vcpu.wakes, Flow::begins, vcpu.flow);
 }
 
@@ -173,9 +173,9 @@ void PerfettoExporter::loss(Timeline::Step const& step, std::uint32_t count)
     leave(step.lost_from, step.pcpu, Timeline::nobody);
     Pcpu& there = pcpu_of(step.pcpu);
     out_.lost(step.pcpu);
-    std::uint64_t const uuid = uuid_of(step.pcpu, losses);
+    std::uint64_t const uuid = uuid_of(step.pcpu, losses_track);
     if (!std::exchange(there.has_losses, true))
-        out_.track(uuid, uuid_of(step.pcpu, runs), "lost records", losses);
+        out_.track(uuid, uuid_of(step.pcpu, runs_track), "lost records", losses_track);
     out_.begin(step.lost_from, uuid, fmt::format("{} records lost", count), "loss");
     out_.end(std::max(step.when, step.lost_from), uuid);
 }
@@ -209,20 +209,20 @@ void PerfettoExporter::other(Timeline::Step const& step, Record const& record)
     switch (static_cast<Event>(record.event)) {
     case Event::credit:
         if (Vcpu* const vcpu = need(2) ? guest(word[0]) : nullptr)
-            count(step.when, vcpu->uuid + credit, vcpu->uuid, "credit", vcpu->has_credit, word[1]);
+            count(step.when, vcpu->uuid + credit_track, vcpu->uuid, "credit", vcpu->has_credit, word[1]);
         return;
     case Event::prio:
         if (Vcpu* const vcpu = need(3) ? guest(word[0]) : nullptr)
-            count(step.when, vcpu->uuid + priority, vcpu->uuid, "priority", vcpu->has_priority, word[2]);
+            count(step.when, vcpu->uuid + priority_track, vcpu->uuid, "priority", vcpu->has_priority, word[2]);
         return;
     case Event::run_queue:
         if (need(2) && word[0] < CpuMask::capacity)
-            count(step.when, uuid_of(word[0], queue), uuid_of(word[0], runs), "queue", pcpu_of(word[0]).has_queue,
-                  word[1]);
+            count(step.when, uuid_of(word[0], queue_track), uuid_of(word[0], runs_track), "queue",
+                  pcpu_of(word[0]).has_queue, word[1]);
         return;
     case Event::tickle:
         if (need(1) && word[0] < CpuMask::capacity)
-            out_.instant(step.when, uuid_of(step.pcpu, runs), pcpu_of(word[0]).tickles);
+            out_.instant(step.when, uuid_of(step.pcpu, runs_track), pcpu_of(word[0]).tickles);
         return;
     case Event::stolen_vcpu:
         return need(3) ? mark(pair(1), fmt::format("stolen from pCPU {}", word[0])) : void();
@@ -264,7 +264,7 @@ void PerfettoExporter::finish()
     std::uint64_t const now = timeline_.now();
     for (std::uint32_t pcpu = 0; pcpu < pcpus_.size(); ++pcpu)
         if (pcpus_[pcpu].has_slice)
-            out_.end(std::max(now, pcpus_[pcpu].last), uuid_of(pcpu, runs));
+            out_.end(std::max(now, pcpus_[pcpu].last), uuid_of(pcpu, runs_track));
     for (Vcpu const& vcpu : vcpus_)
         if (vcpu.flow != 0)
             out_.instant(now, vcpu.uuid, "still waits", Flow::ends, vcpu.flow);
