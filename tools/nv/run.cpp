@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <fstream>
 
 namespace hv::nv {
 
@@ -141,6 +142,18 @@ void pass_on_warnings(std::string_view name, std::string_view errors)
     }
 }
 
+// What a live run recorded so far, at the end of its file: for `nv trace follow`. A file that cannot be written is
+// complained of at the end, when the whole trace is.
+void append_trace(Job const& job, TraceDrain& source)
+{
+    std::vector<std::byte> const windows{write_xentrace(source.fresh())};
+    if (windows.empty() || !why_no_xentrace(job.scenario).empty())
+        return;
+    std::ofstream out{job.folder / trace_file, std::ios::binary | std::ios::app};
+    out.write(static_cast<char const*>(static_cast<void const*>(windows.data())),
+              static_cast<std::streamsize>(windows.size()));
+}
+
 // The trace out of the guest's memory, into files and figures.
 void collect(Job const& job, TraceDrain& source, Outcome& outcome)
 {
@@ -151,10 +164,13 @@ void collect(Job const& job, TraceDrain& source, Outcome& outcome)
         return;
     Drained drained = source.take(*channel.trace_directory);
     std::vector<std::byte> const file = write_xentrace(std::move(drained.streams));
-    if (std::string const why = why_no_xentrace(job.scenario); !why.empty())
+    if (std::string const why = why_no_xentrace(job.scenario); !why.empty()) {
         fmt::print(stderr, "nv: {}; the figures are complete\n", why);
-    else
+    } else {
+        std::error_code none;
+        fs::remove(job.folder / trace_file, none); // Another file now: who follows a live run's knows that it is over.
         write_bytes(job.folder / trace_file, file);
+    }
     if (!channel.scenario_start)
         return;
     RecordedRun const run{.scenario = job.scenario, .start = *channel.scenario_start, .lost_records = drained.lost};
@@ -210,7 +226,10 @@ Outcome run_one(Job const& job, RunOptions const& options)
     ProcessSpec spec = process_spec(job, options, ram);
     TraceDrain source{ram.files(), job.folder / host_channel_file};
     if (options.qemu.live) { // Not otherwise: a run that is to be repeated must not see what the host does when.
-        spec.meanwhile = [&source] { source.poll(); };
+        spec.meanwhile = [&job, &source] {
+            source.poll();
+            append_trace(job, source);
+        };
         spec.interval = std::chrono::milliseconds{20};
     }
     write_text(job.folder / "command.txt", typed_command(job, options, spec.cpu));

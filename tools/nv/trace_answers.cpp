@@ -58,6 +58,19 @@ void add_replay(CLI::App& trace, ReplayOptions& options)
     replay.footer("Exit status: 0 good, 1 the file is damaged (what can be read is read), 2 usage or bad input.");
 }
 
+void add_follow(CLI::App& trace, FollowOptions& options)
+{
+    CLI::App& follow = *trace.add_subcommand("follow", "Figures of a trace while nv run --live writes it");
+    follow.add_option("FILE", options.trace.file, "OUT/NAME/trace.xentrace of the run")->required();
+    follow.add_option("--interval", options.interval, "Seconds from look to look")->capture_default_str();
+    follow.add_option("--looks", options.looks, "End after so many (default: when the run is over)");
+    follow.add_option("--facts", options.trace.facts, "JSON file with what the trace lacks");
+    follow.add_option("--nodes", options.trace.nodes, "pCPUs of each node: 4,4");
+    follow.add_option("--home", options.trace.homes, "Home nodes of domains or vCPUs: d1=0,d2v1=1,d3=0+1");
+    follow.add_option("--cpu-hz", options.trace.clock, "Ticks of the stamps in a second, like 2.4G (default: 1G)");
+    follow.footer("Exit status: 0 good, 2 usage or bad input.");
+}
+
 } // namespace
 
 void add_trace_answers(CLI::App& trace, TraceAnswers& answers)
@@ -65,6 +78,7 @@ void add_trace_answers(CLI::App& trace, TraceAnswers& answers)
     add_diff(trace, answers.diff);
     add_why(trace, answers.why);
     add_replay(trace, answers.replay);
+    add_follow(trace, answers.follow);
 }
 
 std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers const& answers)
@@ -75,6 +89,8 @@ std::optional<ExitCode> do_trace_answer(CLI::App const& trace, TraceAnswers cons
         return trace_why(answers.why);
     if (trace.got_subcommand("replay"))
         return trace_replay(answers.replay);
+    if (trace.got_subcommand("follow"))
+        return trace_follow(answers.follow);
     return std::nullopt;
 }
 

@@ -45,10 +45,21 @@ struct ReplayOptions {
 // read. Throws (bad_input) for options that make no sense, and for a trace that no scenario can be made of.
 [[nodiscard]] ExitCode trace_replay(ReplayOptions const& options);
 
+struct FollowOptions {
+    TraceOptions trace;
+    double interval{1}; // s
+    unsigned looks{0};  // 0: until the run is over, or for ever
+};
+
+// What goes on in a trace that is being written: a line each interval, or a screen on a terminal. Throws (bad_input)
+// if the file cannot be read.
+[[nodiscard]] ExitCode trace_follow(FollowOptions const& options);
+
 struct TraceAnswers {
     DiffOptions diff;
     WhyOptions why;
     ReplayOptions replay;
+    FollowOptions follow;
 };
 
 // Puts them under `nv trace`.

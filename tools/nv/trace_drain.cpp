@@ -26,7 +26,7 @@ bool TraceDrain::find_rings()
     sources_.emplace();
     if (memory_.at<Directory>(*directory).mode != Mode::flight)
         for (GuestRing const& ring : find_guest_rings(memory_, *directory))
-            sources_->push_back({ring, {}});
+            sources_->push_back({.ring = ring, .taken = {}});
     return true;
 }
 
@@ -54,6 +54,18 @@ void TraceDrain::advance(Source& source)
     append_ring_bytes(memory_, source.ring, tail, head, source.taken);
     // release: the copy is made before the guest may write there again.
     std::atomic_ref{source.ring.control->tail}.store(head, std::memory_order_release);
+}
+
+std::vector<Stream> TraceDrain::fresh()
+{
+    std::vector<Stream> streams;
+    for (std::size_t i = 0; sources_ && i < sources_->size(); ++i) {
+        Source& source = (*sources_)[i];
+        streams.push_back({source.ring.pcpu,
+                           {source.taken.begin() + static_cast<std::ptrdiff_t>(source.told), source.taken.end()}});
+        source.told = source.taken.size();
+    }
+    return streams;
 }
 
 Drained TraceDrain::take(std::uint64_t directory)

@@ -25,6 +25,8 @@ public:
 
     // While the guest runs. Nothing happens before the kernel has said where its rings are, nor in flight mode.
     void poll();
+    // Of each ring, what poll() took since the last call. In the order of the directory; empty before it is known.
+    [[nodiscard]] std::vector<Stream> fresh();
     // When it is dead.
     [[nodiscard]] Drained take(std::uint64_t directory);
 
@@ -32,6 +34,7 @@ private:
     struct Source {
         GuestRing ring;
         std::vector<std::byte> taken;
+        std::size_t told{0}; // bytes of it that fresh() returned
     };
 
     [[nodiscard]] bool find_rings();
