@@ -8,7 +8,7 @@ namespace {
 
 namespace fields = perfetto;
 
-constexpr std::uint64_t priority = 120;         // the middle of the scheduler view's range; nothing is shown of it
+constexpr std::uint64_t any_priority = 120;     // the middle of the scheduler view's range; nothing is shown of it
 constexpr std::uint64_t our_sequence = 1;       // all packets are of one sequence
 constexpr std::size_t most_bundle_bytes = 8192; // then it is written
 constexpr std::uint64_t most_bundle_ns = 100'000'000;
@@ -192,11 +192,11 @@ void PerfettoWriter::sched_switch(std::uint64_t when, std::uint32_t pcpu, Task b
         out.message(fields::ftrace::sched_switch, [&] {
             out.text(field::prev_comm, before.name);
             out.number(field::prev_pid, wide(before.tid));
-            out.number(field::prev_prio, priority);
+            out.number(field::prev_prio, any_priority);
             out.number(field::prev_state, static_cast<std::uint64_t>(left));
             out.text(field::next_comm, next.name);
             out.number(field::next_pid, wide(next.tid));
-            out.number(field::next_prio, priority);
+            out.number(field::next_prio, any_priority);
         });
     });
 }
@@ -211,7 +211,7 @@ void PerfettoWriter::waking(std::uint64_t when, std::uint32_t pcpu, std::int32_t
         out.message(fields::ftrace::sched_waking, [&] {
             out.text(field::comm, task.name);
             out.number(field::pid, wide(task.tid));
-            out.number(field::prio, priority);
+            out.number(field::prio, any_priority);
             out.number(field::success, 1);
             out.number(field::target_cpu, target);
         });

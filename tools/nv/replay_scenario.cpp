@@ -18,9 +18,9 @@ using sched::guest::StepKind;
 
 constexpr std::size_t line_width = 110;
 
-class Writer {
+class ScenarioWriter {
 public:
-    Writer(Recording const& recording, TraceFacts const& facts, ReplayConfig const& config)
+    ScenarioWriter(Recording const& recording, TraceFacts const& facts, ReplayConfig const& config)
         : recording_{recording}, facts_{facts}, config_{config}
     {
     }
@@ -175,7 +175,7 @@ std::string replay_scenario(Recording const& recording, TraceFacts const& facts,
         refuse(fmt::format("{}: {} s and {} steps, a scenario has at most {} s and {} steps", config.name,
                            recording.duration_ns / 1'000'000'000, recording.steps,
                            scenario::max_time_ns / 1'000'000'000, scenario::max_steps));
-    return Writer{recording, facts, config}.run(pcpus);
+    return ScenarioWriter{recording, facts, config}.run(pcpus);
 }
 
 } // namespace hv::nv

@@ -1,6 +1,7 @@
 #include "tools/nv/trace_check.hpp"
 
 #include "tools/nv/feed.hpp"
+#include "tools/nv/trace_dump.hpp"
 
 #include <fmt/format.h>
 
@@ -22,9 +23,6 @@ constexpr std::uint32_t scheduler_minimum = 0x21000; // and 15..12
 constexpr std::uint32_t lost_end = 0x1f032;
 constexpr std::uint32_t pv_class = 0x20;
 
-constexpr std::array state_names{"running", "runnable", "blocked", "offline"};
-
-std::string_view name_of(State state) { return state_names[static_cast<std::size_t>(state)]; }
 bool is_idle(std::uint32_t vcpu) { return vcpu >> 16 == idle_domain; }
 std::string name_of(std::uint32_t vcpu) { return fmt::format("d{}v{}", vcpu >> 16, vcpu & 0xffff); }
 bool is_event(Record const& record, Event event) { return record.event == static_cast<std::uint32_t>(event); }

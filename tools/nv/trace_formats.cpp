@@ -1,6 +1,7 @@
 #include "tools/nv/trace_formats.hpp"
 
 #include "sched/trace/events.hpp"
+#include "tools/nv/trace_dump.hpp"
 
 #include <fmt/format.h>
 
@@ -17,7 +18,6 @@ using sched::trace::RunStateCode;
 
 constexpr std::array states{RunStateCode::running, RunStateCode::runnable, RunStateCode::blocked,
                             RunStateCode::offline};
-constexpr std::array state_names{"running", "runnable", "blocked", "offline"};
 
 // What the tool can print of one word, the first being 1.
 std::string field_text(Field field, unsigned word)
@@ -67,9 +67,7 @@ std::string formats_file()
         for (RunStateCode const from : states)
             for (RunStateCode const to : states)
                 text += line(sched::trace::runstate_event(from, to),
-                             fmt::format("{}_to_{}", state_names[static_cast<std::size_t>(from)],
-                                         state_names[static_cast<std::size_t>(to)]),
-                             info);
+                             fmt::format("{}_to_{}", name_of(from), name_of(to)), info);
     }
     return text;
 }

@@ -26,9 +26,9 @@ std::string object(std::vector<std::string> const& members)
 
 std::string member(std::string_view key, std::string_view value) { return fmt::format("\"{}\": {}", key, value); }
 
-class Writer {
+class FiguresWriter {
 public:
-    explicit Writer(TraceFigures const& figures) : figures_{figures} {}
+    explicit FiguresWriter(TraceFigures const& figures) : figures_{figures} {}
 
     [[nodiscard]] std::string run(std::uint64_t bytes, std::string_view of_run) const
     {
@@ -218,7 +218,7 @@ private:
 
 std::string trace_json(TraceFigures const& figures, std::uint64_t bytes, std::string_view run)
 {
-    return Writer{figures}.run(bytes, run);
+    return FiguresWriter{figures}.run(bytes, run);
 }
 
 } // namespace hv::nv

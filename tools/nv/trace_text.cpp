@@ -9,9 +9,9 @@ namespace hv::nv {
 
 namespace {
 
-class Writer {
+class TextWriter {
 public:
-    explicit Writer(TraceFigures const& figures) : figures_{figures} {}
+    explicit TextWriter(TraceFigures const& figures) : figures_{figures} {}
 
     [[nodiscard]] std::string run(std::string_view file)
     {
@@ -171,6 +171,6 @@ private:
 
 } // namespace
 
-std::string trace_text(TraceFigures const& figures, std::string_view file) { return Writer{figures}.run(file); }
+std::string trace_text(TraceFigures const& figures, std::string_view file) { return TextWriter{figures}.run(file); }
 
 } // namespace hv::nv
