@@ -193,8 +193,10 @@ void Recorder::end_wait(Live& vcpu, std::uint64_t took, bool was_preemption)
     if (!vcpu.woken_idle && !(was_preemption && took <= most_cost_ns))
         return;
     (vcpu.woken_here ? here_ : elsewhere_).add(took);
-    if (took <= UINT32_MAX)
-        vcpu.made.steps[vcpu.woken_step].target = static_cast<std::uint32_t>(took);
+    // Who was woken at the very beginning has no step for it.
+    sched::guest::Step& step = vcpu.made.steps[vcpu.woken_step];
+    if (took <= UINT32_MAX && (step.kind == StepKind::sleep || step.kind == StepKind::wait))
+        step.target = static_cast<std::uint32_t>(took);
 }
 
 // By another vCPU, which then gets a step in the midst of its run, or by a timer of its own.
