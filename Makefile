@@ -31,6 +31,7 @@ KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-lar
 HOST_FLAGS := $(COMMON) -g1 $(GCC_WARN) -Iarch/host/include -pthread
 
 TSAN := $(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=thread
+CLANG := $(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread $(CLANG_OPT)
 TSA := $(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unused-command-line-argument -Wno-zero-as-null-pointer-constant -Wthread-safety \
         -Wthread-safety-beta -DHV_DEBUG -fsyntax-only
 
@@ -53,8 +54,8 @@ stress_src := $(sort $(wildcard tests/stress/*.cpp)) tests/support/assert_host.c
 # objects FLAVOUR,SOURCES: where the objects of a build flavour live.
 objects = $(patsubst %,$(O)/$(1)/%.o,$(2))
 
-# Batches: compiling a source is mostly reading headers, so that flavours which nobody debugs compile up to eight files of a
-# folder as one (scripts/compile-batch). $(1): the folder; $(2): its files that are left; $(3): which one, i, ii, iii...
+# Batches: compiling a source is mostly reading headers, so that up to eight files of a folder are compiled as one
+# (scripts/compile-batch), except for unit, which is there to debug, and for what is measured. $(1): the folder; $(2): its files that are left; $(3): which one, i, ii, iii...
 define batch
 batch_$(1)/$(3) := $(wordlist 1,8,$(2))
 batches_$(1) += $(1)/$(3)
@@ -62,8 +63,8 @@ $(if $(word 9,$(2)),$(call batch,$(1),$(wordlist 9,9999,$(2)),$(3)i))
 endef
 in_folder = $(foreach f,$(2),$(if $(filter $(1),$(dir $(f))),$(f)))
 # Not batched: what only some programs link, and what declares functions of the C library.
-alone := $(policy_dir_src) tests/support/% arch/x86_64/runtime.cpp
-batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(host_src) $(stress_src))
+alone := $(policy_dir_src) tools/nv/main.cpp tests/support/% arch/x86_64/runtime.cpp
+batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(sabotage_src) $(host_src) $(nv_src) $(stress_src))
 $(foreach d,$(sort $(dir $(batched_src))),$(eval $(call batch,$(d:/=),$(sort $(call in_folder,$(d),$(batched_src))),i)))
 # batched FLAVOUR,SOURCES: their objects; SOURCES are all that is batched in their folders.
 batched = $(foreach d,$(sort $(dir $(filter $(batched_src),$(2)))),$(patsubst %,$(O)/$(1)/batches/%.o,$(batches_$(d:/=)))) \
@@ -80,10 +81,18 @@ $(O)/kernel/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(KERNEL_CXX) -c $< -o $@
+$(O)/kernel/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(KERNEL_CXX)
 $(O)/kernel-debug/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(KERNEL_CXX) -DHV_DEBUG -c $< -o $@
+$(O)/kernel-debug/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(KERNEL_CXX) -DHV_DEBUG
 $(O)/kernel/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
@@ -98,6 +107,11 @@ $(O)/host/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)$(CXX) $(HOST_FLAGS) $(HOST_OPT) -c $< -o $@
+# (Batched is only tools/nv: what it simulates is compiled as in the kernel, file by file.)
+$(O)/host/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(CXX) $(HOST_FLAGS) $(HOST_OPT)
 # bench: to count instructions, without any assertion.
 $(O)/bench/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -123,7 +137,11 @@ $(O)/tsan/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
 $(O)/clang/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CLANG,$@)
-	$(Q)$(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread $(CLANG_OPT) -c $< -o $@
+	$(Q)$(CLANG) -c $< -o $@
+$(O)/clang/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CLANG,$@)
+	$(Q)scripts/compile-batch $@ $< $(CLANG)
 # fuzz: for libFuzzer.
 $(O)/fuzz/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -143,8 +161,12 @@ $(O)/tsa/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
 	$(Q)scripts/compile-batch $@ $< $(TSA)
 
 # ------------------------------------------------------------------------------------------------------------------- link
+# The kernel with all assertions is for tests alone. In the other one only its self-tests are batched: what is measured and
+# shipped is compiled file by file.
+batched_in_kernel-debug = $(kernel_src)
 define kernel_image
-$(O)/$(1).elf: $(call objects,$(2),$(kernel_src) $(kernel_asm) $(3)) arch/x86_64/kernel.ld scripts/link-kernel
+$(O)/$(1).elf: $(call objects,$(2),$(filter-out $(batched_in_$(2)),$(kernel_src)) $(kernel_asm)) $(call batched,$(2),$(batched_in_$(2)) $(3)) \
+        arch/x86_64/kernel.ld scripts/link-kernel
 	$$(call say,LINK,$$@)
 	$$(Q)scripts/link-kernel $$@ arch/x86_64/kernel.ld $$(filter %.o,$$^)
 endef
@@ -169,10 +191,10 @@ $(O)/timeline.html: tools/page/page.html $(page_src)
 	$(Q)sed $(foreach f,$(page_src),-e '/@$(notdir $(f))@/{r $(f)' -e 'd}') -e '/@d3@/{r $(D3)' -e 'd}' $< >$@.part
 	$(Q)grep -q d3js.org $@.part || { echo "numavisor: $(D3) is missing; install it with: scripts/install-deps run" >&2; exit 1; }
 	$(Q)mv $@.part $@
-$(O)/nv: $(call objects,host,$(host_src) $(nv_src) tests/support/assert_host.cpp)
+$(O)/nv: $(call objects,host,$(host_src) tools/nv/main.cpp tests/support/assert_host.cpp) $(call batched,host,$(nv_lib_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lfmt -lz -o $@
-$(O)/nv-clang: $(call objects,clang,$(host_src) $(nv_src) tests/support/assert_host.cpp)
+$(O)/nv-clang: $(call batched,clang,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
 	$(Q)$(CLANGXX) -pthread $^ -lfmt -lz -o $@
 $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
@@ -263,10 +285,10 @@ same-bytes: $(O)/nv $(O)/nv-clang
 fuzz: $(O)/fuzz-targets
 	@scripts/fuzz --seconds $(or $(FUZZ_SECONDS),60) $<
 
-check: $(call batched,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call objects,kernel-debug,$(shared_src))
+check: $(call batched,tsa,$(kernel_src) $(ktest_src)) $(call objects,kernel,$(shared_src)) $(call batched,kernel-debug,$(shared_src))
 	@scripts/check-floors
 	@scripts/check-symbols $(call objects,kernel,$(shared_src))
-	@scripts/check-symbols $(call objects,kernel-debug,$(shared_src))
+	@scripts/check-symbols $(call batched,kernel-debug,$(shared_src))
 
 bench: $(O)/nv
 	@$(O)/nv bench --html $(O)/bench.html --svg $(O)/bench.svg
