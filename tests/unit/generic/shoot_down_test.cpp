@@ -126,9 +126,9 @@ TEST(ShootDown, ServesWithoutARequestNothing)
 TEST(ShootDown, TwoRequestsAtOnceMakeAPcpuForgetEverything)
 {
     Pcpus pcpus;
-    bool first{true};
+    bool is_first{true};
     pcpus.on_interrupt = [&](unsigned n) {
-        if (!std::exchange(first, false))
+        if (!std::exchange(is_first, false))
             return pcpus.serve(n);
         // Before it looks, somebody else wants something of it, too.
         pcpus.run(2, CpuMask::of(cpu(n)), of({0x2000}));

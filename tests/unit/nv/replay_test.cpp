@@ -11,13 +11,13 @@ namespace hv::nv {
 namespace {
 
 using sample::Bytes;
+using sample::hertz;
+using sample::idle;
 using sample::Sample;
 using sample::State;
 using sched::guest::Step;
 using sched::guest::StepKind;
 
-constexpr std::uint64_t hertz = 1'000'000'000;
-constexpr std::uint16_t idle = 32767;
 constexpr std::uint64_t forever_ns = 1'000'000'000'000'000;
 
 Recording recording_of(Bytes const& file, std::uint64_t last = ~0ull)

@@ -10,11 +10,10 @@ namespace hv::nv {
 namespace {
 
 using sample::Bytes;
+using sample::idle;
 using sample::make;
 using sample::Sample;
 using sample::State;
-
-constexpr std::uint16_t idle = 32767;
 
 std::vector<Breach> check(Bytes const& file, bool cut_out = false)
 {

@@ -16,11 +16,10 @@ namespace hv::nv {
 namespace {
 
 using sample::Bytes;
+using sample::hertz;
+using sample::idle;
 using sample::Sample;
 using sample::State;
-
-constexpr std::uint64_t hertz = 1'000'000'000;
-constexpr std::uint16_t idle = 32767;
 
 // Without what only fills the ends of rings, which is not compared.
 std::vector<Record> records_of_file(Bytes const& file)

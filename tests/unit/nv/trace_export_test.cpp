@@ -21,7 +21,7 @@ namespace {
 using sample::Sample;
 using sample::State;
 using Kind = Timeline::Kind;
-using Bytes = std::vector<std::uint8_t>;
+using Octets = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t gigahertz = 1'000'000'000;
 
@@ -99,7 +99,7 @@ TEST(TraceTimeline, CountsInNsAndNeverBackward)
 struct Message {
     std::multimap<std::uint32_t, std::uint64_t> numbers;
     std::multimap<std::uint32_t, Message> messages;
-    Bytes bytes;
+    Octets bytes;
 
     explicit Message(std::span<std::uint8_t const> from) : bytes{from.begin(), from.end()}
     {
@@ -169,7 +169,7 @@ TEST(Perfetto, SaysInTheNextBundleThatRecordsAreLost)
 
 TEST(Ctf, CountsWhatIsLostInThePacketsAfterwards)
 {
-    std::map<std::string, Bytes> files;
+    std::map<std::string, Octets> files;
     CtfExporter exporter{[&](std::string const& name, std::span<std::uint8_t const> bytes) {
                              files[name].insert(files[name].end(), bytes.begin(), bytes.end());
                          },
@@ -180,7 +180,7 @@ TEST(Ctf, CountsWhatIsLostInThePacketsAfterwards)
         [&](Record const& record) { exporter.record(record); });
     exporter.finish();
     std::vector<std::vector<std::uint64_t>> packets; // begin, end, discarded
-    Bytes const& file = files["pcpu4"];
+    Octets const& file = files["pcpu4"];
     for (std::size_t at = 0; at + 68 <= file.size();) {
         std::uint64_t context[5];
         std::memcpy(context, file.data() + at + 24, sizeof context);
@@ -194,11 +194,11 @@ TEST(Ctf, CountsWhatIsLostInThePacketsAfterwards)
 // -------------------------------------------------------------------------------------------------------------------
 // page
 
-Bytes unpack(std::string_view page)
+Octets unpack(std::string_view page)
 {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     constexpr std::string_view open = "class=\"stream\">";
-    Bytes packed;
+    Octets packed;
     for (std::size_t at = page.find(open); at != page.npos; at = page.find(open, at + 1)) {
         std::uint32_t bits{0}, count{0};
         for (char const c : page.substr(at + open.size(), page.find('<', at) - at - open.size())) {
@@ -209,7 +209,7 @@ Bytes unpack(std::string_view page)
                 packed.push_back(static_cast<std::uint8_t>(bits >> (count -= 8)));
         }
     }
-    Bytes bytes(std::size_t{4} << 20);
+    Octets bytes(std::size_t{4} << 20);
     uLongf size = bytes.size();
     EXPECT_EQ(uncompress(bytes.data(), &size, packed.data(), packed.size()), Z_OK);
     bytes.resize(size);
@@ -242,7 +242,7 @@ TEST(TracePage, HoldsEveryRunStateAsAStepSinceTheOneBefore)
     std::string const page{page_of(three_steps(), {})};
     EXPECT_TRUE(page.starts_with("before<script") && page.ends_with("after"));
     // ns << 3 | kind, vCPU, pCPU
-    EXPECT_EQ(unpack(page), (Bytes{0 << 3 | 0, 0, 0, 5 << 3 | 2, 0, 0, 4 << 3 | 4, 0, 1, 1 << 3 | 0, 0, 1}));
+    EXPECT_EQ(unpack(page), (Octets{0 << 3 | 0, 0, 0, 5 << 3 | 2, 0, 0, 4 << 3 | 4, 0, 1, 1 << 3 | 0, 0, 1}));
     EXPECT_NE(page.find(R"("begin":100,"end":110,"first":100,"records":4)"), page.npos) << page;
 }
 
@@ -250,10 +250,10 @@ TEST(TracePage, BeginsWithWhatWasSoBeforeWhatIsLeftOut)
 {
     // From 8 ns on: vCPU 0 is blocked.
     EXPECT_EQ(unpack(page_of(three_steps(), {.title = "", .from = 8e-9, .to = {}})),
-              (Bytes{0 << 3 | 5, 0, 2, 1 << 3 | 4, 0, 1, 1 << 3 | 0, 0, 1}));
+              (Octets{0 << 3 | 5, 0, 2, 1 << 3 | 4, 0, 1, 1 << 3 | 0, 0, 1}));
     // From 3 ns on, to 6 ns: it runs.
     EXPECT_EQ(unpack(page_of(three_steps(), {.title = "", .from = 3e-9, .to = 6e-9})),
-              (Bytes{0 << 3 | 0, 0, 0, 2 << 3 | 2, 0, 0}));
+              (Octets{0 << 3 | 0, 0, 0, 2 << 3 | 2, 0, 0}));
     EXPECT_THROW(static_cast<void>(page_of(three_steps(), {.title = "", .from = 1.0, .to = {}})), Error);
 }
 
@@ -277,7 +277,7 @@ TEST(PackedText, GivesBackMillionsOfBytes)
 {
     MemorySink sink;
     PackedText text{sink, "class=\"stream\">", "<"};
-    Bytes bytes(3'000'001);
+    Octets bytes(3'000'001);
     std::uint32_t random{1};
     for (std::uint8_t& byte : bytes)
         byte = static_cast<std::uint8_t>((random = random * 1664525 + 1013904223) >> 24);

@@ -12,10 +12,9 @@ namespace hv::nv {
 namespace {
 
 using sample::Bytes;
+using sample::hertz;
 using sample::Sample;
 using sample::State;
-
-constexpr std::uint64_t hertz = 1'000'000'000;
 
 TEST(TraceFollow, TakesWholeWindowsOnly)
 {

@@ -18,6 +18,9 @@ using sched::trace::Event;
 using State = sched::trace::RunStateCode;
 using Bytes = std::vector<std::byte>;
 
+inline constexpr std::uint16_t idle = 32767;          // the domain
+inline constexpr std::uint64_t hertz = 1'000'000'000; // of the stamps
+
 inline Record make(std::uint32_t event, std::optional<std::uint64_t> stamp, std::initializer_list<std::uint32_t> words)
 {
     Record record;

@@ -21,11 +21,10 @@ namespace hv::nv {
 namespace {
 
 using sample::Bytes;
+using sample::idle;
 using sample::make;
 using sample::Sample;
 using sample::State;
-
-constexpr std::uint16_t idle = 32767;
 
 TraceFigures figures(Bytes const& file, TraceFacts const& facts = {})
 {

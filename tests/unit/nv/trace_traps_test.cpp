@@ -20,7 +20,6 @@ namespace {
 using namespace sample;
 namespace fs = std::filesystem;
 
-constexpr std::uint16_t idle = 32767;
 struct Trap {
     char const* name;
     Bytes file;

@@ -16,11 +16,10 @@ namespace {
 
 using sample::Bytes;
 using sample::Event;
+using sample::idle;
 using sample::make;
 using sample::Sample;
 using sample::State;
-
-constexpr std::uint16_t idle = 32767;
 
 std::optional<Wait> wait_of(Bytes const& file, TraceFacts const& facts, std::uint32_t vcpu, std::uint64_t when)
 {
