@@ -27,9 +27,9 @@ b.first{background:#5a431b}.large{color:#f08b88}.medium{color:#e9b266}}
 </style></head><body>
 )";
 
-class Page {
+class DiffPage {
 public:
-    explicit Page(DiffReport const& report) : report_{report} {}
+    explicit DiffPage(DiffReport const& report) : report_{report} {}
 
     [[nodiscard]] std::string run()
     {
@@ -123,6 +123,6 @@ private:
 
 } // namespace
 
-std::string diff_html(DiffReport const& report) { return Page{report}.run(); }
+std::string diff_html(DiffReport const& report) { return DiffPage{report}.run(); }
 
 } // namespace hv::nv

@@ -22,9 +22,9 @@ std::string hex_list(Ids const& ids)
     return fmt::format("{}", fmt::join(names, ", "));
 }
 
-class Text {
+class DiffText {
 public:
-    explicit Text(DiffReport const& report) : report_{report} {}
+    explicit DiffText(DiffReport const& report) : report_{report} {}
 
     [[nodiscard]] std::string run()
     {
@@ -160,7 +160,7 @@ std::string diff_verdict(DiffReport const& report)
                        seconds(found.records->ns), found.records->pcpu);
 }
 
-std::string diff_text(DiffReport const& report) { return Text{report}.run(); }
+std::string diff_text(DiffReport const& report) { return DiffText{report}.run(); }
 
 std::string diff_json(DiffReport const& report)
 {

@@ -20,7 +20,7 @@ namespace hv::nv {
 
 namespace {
 
-constexpr std::uint64_t standard_hertz = 1'000'000'000;
+constexpr std::uint64_t usual_hertz = 1'000'000'000;
 constexpr unsigned held_back_in_second = 10; // a tenth of a second
 
 class GrowingFile {
@@ -109,7 +109,7 @@ private:
         TraceStream stream{windows};
         std::vector<std::uint32_t> const pcpus{stream.pcpus()};
         require_nodes(facts_, pcpus);
-        std::uint64_t hz = facts_.clock_hz.value_or(standard_hertz);
+        std::uint64_t hz = facts_.clock_hz.value_or(usual_hertz);
         while (std::optional<Record> const record = stream.next())
             if (!facts_.clock_hz && record->event == static_cast<std::uint32_t>(sched::trace::Event::hello) &&
                 record->word_count >= 2 && record->word_store[1] != 0)

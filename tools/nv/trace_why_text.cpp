@@ -13,9 +13,9 @@ namespace {
 
 constexpr std::size_t most_lines = 12; // of each kind
 
-class Text {
+class WhyText {
 public:
-    Text(Wait const& wait, WhyContext const& context) : wait_{wait}, context_{context} {}
+    WhyText(Wait const& wait, WhyContext const& context) : wait_{wait}, context_{context} {}
 
     [[nodiscard]] std::string run()
     {
@@ -219,7 +219,7 @@ private:
 };
 
 // In the order of what it would have saved.
-std::vector<std::string> Text::advice() const
+std::vector<std::string> WhyText::advice() const
 {
     std::vector<std::string> lines;
     WaitIdle const* const home = earliest(true, true);
@@ -256,7 +256,7 @@ std::string name_or_null(std::optional<std::uint32_t> packed)
 
 } // namespace
 
-std::string why_text(Wait const& wait, WhyContext const& context) { return Text{wait, context}.run(); }
+std::string why_text(Wait const& wait, WhyContext const& context) { return WhyText{wait, context}.run(); }
 
 std::string why_json(Wait const& wait, WhyContext const& context)
 {
@@ -282,7 +282,7 @@ std::string why_json(Wait const& wait, WhyContext const& context)
                                     since(other.when), other.pcpu, packed_name(other.taken),
                                     since(std::max(other.waiting_since, context.first)),
                                     number_or_null(other.priority)));
-    for (std::string const& line : Text{wait, context}.advice())
+    for (std::string const& line : WhyText{wait, context}.advice())
         help.push_back(json_string(line));
     return fmt::format(
         "{{\n \"vcpu\": \"{}\", \"asked_us\": {}, \"begin_us\": {}, \"end_us\": {}, \"has_ended\": {}, \"after\": "
