@@ -16,7 +16,7 @@ using sched::trace::Event;
 constexpr std::int32_t threads_of_domain = 1000;
 constexpr std::uint64_t ns_in_second = 1'000'000'000;
 // A damaged trace may say anything; times stay far from overflows.
-constexpr std::uint64_t farthest = std::uint64_t{1} << 61; // ticks
+constexpr std::uint64_t most_ticks = std::uint64_t{1} << 61;
 __extension__ using Wide = unsigned __int128;
 
 } // namespace
@@ -30,7 +30,7 @@ std::uint64_t Timeline::to_ns(std::uint64_t ticks) const
     if (hz_ == ns_in_second)
         return ticks;
     // The slowest clock is one of 1 kHz: 2^62 ticks of it are beyond 64 bits of ns.
-    return static_cast<std::uint64_t>(std::min<Wide>(Wide{ticks} * ns_in_second / hz_, Wide{farthest} * 2));
+    return static_cast<std::uint64_t>(std::min<Wide>(Wide{ticks} * ns_in_second / hz_, Wide{most_ticks} * 2));
 }
 
 // Moves the clock on to the record; false if the record cannot be placed in time.
@@ -39,9 +39,9 @@ bool Timeline::take_time(Record const& record)
     if (!started_ && !record.has_stamp)
         return false;
     if (!started_)
-        first_ = now_ = std::min(record.stamp, farthest);
+        first_ = now_ = std::min(record.stamp, most_ticks);
     started_ = true;
-    now_ = std::max(now_, std::min(record.stamp, first_ + farthest));
+    now_ = std::max(now_, std::min(record.stamp, first_ + most_ticks));
     return true;
 }
 

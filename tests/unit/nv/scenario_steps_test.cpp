@@ -19,7 +19,7 @@ std::string scenario_of(std::string const& first, std::string const& second, cha
                        schema, first, second);
 }
 
-std::string refusal(std::string const& text)
+std::string refusal_of(std::string const& text)
 {
     try {
         static_cast<void>(parse_scenario(text, "f"));
@@ -45,11 +45,13 @@ TEST(ScenarioSteps, RefusesWhatIsNoStep)
 {
     for (char const* const step : {"r0", "r", "x1", "s1000000000000001", "n2", "n2.", "nx.0", "w1", "r5+1", "s5+", "+",
                                    "s5+4294967296", "n40000.0", "n1.9999"})
-        EXPECT_NE(refusal(scenario_of(fmt::format("\"{}\"", step), "")).find("$.domains[0].vcpus[0].workload.steps[0]"),
-                  std::string::npos)
+        EXPECT_NE(
+            refusal_of(scenario_of(fmt::format("\"{}\"", step), "")).find("$.domains[0].vcpus[0].workload.steps[0]"),
+            std::string::npos)
             << step;
-    EXPECT_NE(refusal(scenario_of(R"("n2.1")", "")).find("n2.1 notifies a vCPU that is not there"), std::string::npos);
-    EXPECT_NE(refusal(scenario_of(R"("n3.0")", "")).find("n3.0"), std::string::npos);
+    EXPECT_NE(refusal_of(scenario_of(R"("n2.1")", "")).find("n2.1 notifies a vCPU that is not there"),
+              std::string::npos);
+    EXPECT_NE(refusal_of(scenario_of(R"("n3.0")", "")).find("n3.0"), std::string::npos);
 }
 
 // When each vCPU's state changes, in us.
