@@ -30,6 +30,7 @@ KERNEL_FLAGS := $(COMMON) -g -Iarch/x86_64/include -O2 -ffreestanding -fno-excep
 KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=4096
 HOST_FLAGS := $(COMMON) -g1 $(GCC_WARN) -Iarch/host/include -pthread
 
+ASAN := $(CXX) $(HOST_FLAGS) -DHV_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all
 TSAN := $(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=thread
 CLANG := $(CLANGXX) $(COMMON) -Wno-zero-as-null-pointer-constant -Iarch/host/include -pthread $(CLANG_OPT)
 TSA := $(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unused-command-line-argument -Wno-zero-as-null-pointer-constant -Wthread-safety \
@@ -62,9 +63,9 @@ batches_$(1) += $(1)/$(3)
 $(if $(word 9,$(2)),$(call batch,$(1),$(wordlist 9,9999,$(2)),$(3)i))
 endef
 in_folder = $(foreach f,$(2),$(if $(filter $(1),$(dir $(f))),$(f)))
-# Not batched: what only some programs link, and what declares functions of the C library.
-alone := $(policy_dir_src) tools/nv/main.cpp tests/support/% arch/x86_64/runtime.cpp
-batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(sabotage_src) $(host_src) $(nv_src) $(stress_src))
+# Not batched: what only some programs link, what declares functions of the C library, what uses a namespace's names as its own.
+alone := $(policy_dir_src) tools/nv/main.cpp tests/support/% tests/conformance/random_scenario.cpp arch/x86_64/runtime.cpp
+batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(sabotage_src) $(host_src) $(nv_src) $(unit_src) $(stress_src))
 $(foreach d,$(sort $(dir $(batched_src))),$(eval $(call batch,$(d:/=),$(sort $(call in_folder,$(d),$(batched_src))),i)))
 # batched FLAVOUR,SOURCES: their objects; SOURCES are all that is batched in their folders.
 batched = $(foreach d,$(sort $(dir $(filter $(batched_src),$(2)))),$(patsubst %,$(O)/$(1)/batches/%.o,$(batches_$(d:/=)))) \
@@ -124,7 +125,16 @@ $(O)/unit/%.cpp.o: %.cpp
 $(O)/asan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)$(CXX) $(HOST_FLAGS) -DHV_DEBUG -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -c $< -o $@
+	$(Q)$(ASAN) -O1 -c $< -o $@
+$(O)/asan/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(ASAN) -O1
+# The tests' own code takes long to optimise and is where little time is spent.
+$(O)/asan/batches/tests/%.o: $(O)/batches/tests/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(ASAN) -Og
 $(O)/tsan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
@@ -200,7 +210,7 @@ $(O)/nv-clang: $(call batched,clang,$(host_src) $(nv_src) tests/support/assert_h
 $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lgtest -lgtest_main -lfmt -lz -o $@
-$(O)/unit-asan: $(call objects,asan,$(host_src) $(nv_lib_src) $(unit_src))
+$(O)/unit-asan: $(call batched,asan,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -lz -o $@
 $(O)/stress-tsan: $(call batched,tsan,$(host_src) $(stress_src))
