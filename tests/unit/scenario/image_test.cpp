@@ -223,11 +223,11 @@ TEST(ScenarioImage, NamesFieldPlaceAndRange)
     using U32 = std::uint32_t;
     using U64 = std::uint64_t;
     EXPECT_EQ(said(second + offsetof(DomainRecord, weight), U16{0}),
-              "scenario image: domain[1].weight at byte 0x2ea is 0, allowed is 1 to 65535");
+              "scenario image: domain[1].weight at byte 0x2fa is 0, allowed is 1 to 65535");
     EXPECT_EQ(said(0, U32{1}), "scenario image: header.magic at byte 0x0 is 1, allowed is 1129535048");
-    EXPECT_EQ(said(4, U16{1}), "scenario image: header.version at byte 0x4 is 1, allowed is 2");
+    EXPECT_EQ(said(4, U16{1}), "scenario image: header.version at byte 0x4 is 1, allowed is 3");
     EXPECT_NE(said(domain, U16{32'767}).find("domain[0].id"), std::string::npos);
-    EXPECT_NE(said(second, U16{7}).find("domain[1].id at byte 0x2e8 is 7, allowed is a number that no other"),
+    EXPECT_NE(said(second, U16{7}).find("domain[1].id at byte 0x2f8 is 7, allowed is a number that no other"),
               std::string::npos);
     EXPECT_NE(said(domain + offsetof(DomainRecord, hard_mask), U32{99}).find("a row of the mask table"),
               std::string::npos);
@@ -236,7 +236,7 @@ TEST(ScenarioImage, NamesFieldPlaceAndRange)
     EXPECT_NE(said(domain + offsetof(DomainRecord, vcpu_count), U32{4}).find("domain[1].first_vcpu"),
               std::string::npos);
     EXPECT_NE(said(domain + offsetof(DomainRecord, cap), U32{301}).find("allowed is 0 to 300"), std::string::npos);
-    EXPECT_NE(said(vcpu + offsetof(VcpuRecord, kind), U16{9}).find("vcpu[0].kind"), std::string::npos);
+    EXPECT_NE(said(vcpu + offsetof(VcpuRecord, kind), U16{10}).find("vcpu[0].kind"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, partner), U16{0}).find("another vCPU of the domain"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, partner), U16{2}).find("whose partner is this one"), std::string::npos);
     EXPECT_NE(said(vcpu + offsetof(VcpuRecord, has_token), U16{0}).find("exactly one"), std::string::npos);
