@@ -288,6 +288,15 @@ bool Core::take_idle_work(Pcpu& pcpu)
 
 Switch Core::schedule(CpuId self, Instant now)
 {
+    std::optional<CpuId> pull_from;
+    Switch const change{decide(self, now, pull_from)};
+    if (pull_from) [[unlikely]]
+        pull(self, *pull_from, now);
+    return change;
+}
+
+Switch Core::decide(CpuId self, Instant now, std::optional<CpuId>& pull_from)
+{
     Pcpu& pcpu{pool_.pcpu(self)};
     arch::Env& env{pool_.env()};
     Guard guard{pcpu.lock, irqs_off};
@@ -298,6 +307,7 @@ Switch Core::schedule(CpuId self, Instant now)
 
     Decision const decision{ops_.schedule(policy_, self, previous, now, take_idle_work(pcpu))};
     Vcpu& next{*decision.next};
+    pull_from = decision.pull_from;
     if (next.is_idle())
         suspend_or_resume_tick(pcpu, false, now);
     if (decision.slice)
@@ -322,6 +332,19 @@ void Core::context_saved(CpuId self, Vcpu& previous, Instant now)
 }
 
 // --- migration
+
+// `self` idles, and what runs on `from` would rather run here: it finds itself a pCPU anew. No lock held; whatever has
+// changed since the policy looked is looked at again.
+void Core::pull(CpuId self, CpuId from, Instant now)
+{
+    Pcpu& there{pool_.pcpu(from)};
+    Guard guard{there.lock, irqs_off};
+    Vcpu& runs{*there.current};
+    if (runs.is_idle() || !runs.prefers || runs.soft_affinity.test(from) || !runs.soft_affinity.test(self) ||
+        !runs.hard_affinity.test(self) || runs.set_flag(PauseFlag::migrating))
+        return;
+    ask_to_reschedule(self, from, trace::IpiReason::pull, now);
+}
 
 // Lock held. The vCPU shall find itself another pCPU; finish_migration does the rest, now or when its context is saved.
 void Core::mark_migrating(CpuId self, Vcpu& vcpu, Instant now)

@@ -102,6 +102,8 @@ private:
     bool becomes_runnable(CpuId self, Vcpu& vcpu, Instant now);
     void queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Instant now);
     void finish_migration(CpuId self, Vcpu& vcpu, Instant now);
+    [[nodiscard]] Switch decide(CpuId self, Instant now, std::optional<CpuId>& pull_from);
+    void pull(CpuId self, CpuId from, Instant now);
     [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now);
     [[nodiscard]] static bool take_idle_work(Pcpu& pcpu);
     void update_node_affinity(Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);

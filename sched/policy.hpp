@@ -27,6 +27,8 @@ struct Decision {
     Vcpu* next;
     std::optional<Duration> slice;
     bool migrated{false};
+    // What runs there would rather run here: once this decision is made, the core makes it find itself a pCPU anew.
+    std::optional<CpuId> pull_from{};
 };
 
 // What is to become of a vCPU that woke up.

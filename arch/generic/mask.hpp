@@ -351,6 +351,8 @@ public:
         return (words_[CpuMask::word_of(cpu)].load() & CpuMask::bit_of(cpu)) != 0;
     }
 
+    [[nodiscard]] bool empty() const { return summary_.load() == 0; }
+
     [[nodiscard]] CpuMask snapshot() const
     {
         CpuMask result;

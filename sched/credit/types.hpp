@@ -7,6 +7,7 @@
 
 #include "sched/policy.hpp"
 #include "sched/run_queue.hpp"
+#include "sched/tunable.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -15,26 +16,6 @@ namespace hv::sched::credit {
 
 // 1 credit is 100 us of one pCPU.
 inline constexpr std::int64_t credits_per_ms = 10;
-
-// A parameter that may be changed while decisions are made. relaxed: a decision takes the old or the new value, and no
-// two of them have to fit.
-template <typename T>
-class Tunable {
-public:
-    constexpr explicit Tunable(T initial) : value_{initial} {}
-    [[nodiscard]] operator T() const
-    {
-        return value_.load(std::memory_order_relaxed);
-    } // NOLINT(google-explicit-constructor)
-    Tunable& operator=(T value)
-    {
-        value_.store(value, std::memory_order_relaxed);
-        return *this;
-    }
-
-private:
-    std::atomic<T> value_;
-};
 
 struct Params {
     Tunable<Duration> tslice{Duration::from_ms(30)};   // slice and accounting period, 1..1000 ms

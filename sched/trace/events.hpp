@@ -60,7 +60,7 @@ enum class Event : std::uint32_t {
 };
 
 enum class CreditReason : std::uint32_t { burn = 1, refill = 2, cap = 3, reset = 4 };
-enum class IpiReason : std::uint32_t { wake = 1, sleep = 2 };
+enum class IpiReason : std::uint32_t { wake = 1, sleep = 2, pull = 3 };
 
 inline constexpr unsigned max_words = 7;
 

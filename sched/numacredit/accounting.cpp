@@ -1,0 +1,154 @@
+// What is done every 10 ms, on one pCPU: the machine's mean virtual time, and the budgets of capped domains.
+#include "sched/numacredit/numacredit.hpp"
+
+namespace hv::sched::numacredit {
+
+void NumaCredit::pcpu_joins(CpuId cpu, Instant) noexcept
+{
+    PcpuState& mine{at(cpu)};
+    Topology const& topology{pool_.topology()};
+    if (!mine.is_known) {
+        mine.is_known = true;
+        mine.node = topology.node_of(cpu);
+        mine.rotor.store(cpu, relaxed);
+        mine.near_rotor = mine.far_rotor = cpu;
+        unsigned count{0};
+        for (NodeId const node : topology.nodes()) {
+            unsigned place{count++};
+            for (; place > 0 && topology.distance(mine.node, mine.near[place - 1]) > topology.distance(mine.node, node);
+                 --place)
+                mine.near[place] = mine.near[place - 1];
+            mine.near[place] = node;
+        }
+    }
+    Guard guard{lock_, irqs_off};
+    if (cpus_.empty())
+        master_.store(cpu, relaxed);
+    cpus_.set(cpu);
+    idle_.set(mine.node, cpu);
+}
+
+void NumaCredit::pcpu_leaves(CpuId, CpuId cpu, Instant now) noexcept
+{
+    PcpuState& mine{at(cpu)};
+    idle_.clear(mine.node, cpu);
+    Guard guard{lock_, irqs_off};
+    cpus_.clear(cpu);
+    if (cpu != master_.load(relaxed))
+        return;
+    pool_.env().disarm(cpu, timer::accounting);
+    if (std::optional<CpuId> const lowest = cpus_.first()) {
+        master_.store(*lowest, relaxed);
+        if (accounts_.load())
+            pool_.env().arm(*lowest, timer::accounting, now + accounting_period);
+    }
+}
+
+// On an idle machine there is nothing to account for: the timer stops, and somebody's wake-up starts it again.
+void NumaCredit::keep_accounting(Instant now)
+{
+    if (!accounts_.load(relaxed) && !accounts_.exchange(true)) [[unlikely]]
+        pool_.env().arm(master_.load(relaxed), timer::accounting, now + accounting_period);
+}
+
+void NumaCredit::update_reference()
+{
+    VirtualTime const before{reference_.load(relaxed)};
+    std::int64_t sum{0}, count{0};
+    for (CpuId const cpu : pool_.members()) {
+        PcpuState const& one{at(cpu)};
+        if (one.load.load(relaxed) == 0)
+            continue;
+        sum += one.clock.load(relaxed) - before;
+        ++count;
+    }
+    if (count != 0)
+        reference_.store(before + sum / count, relaxed);
+}
+
+// What all its vCPUs have left, and what it gets, in equal parts. What one does not use is there for the others later,
+// so that the domain gets its cap if it can use it at all.
+void NumaCredit::hand_out(DomainState& domain, Duration period, Parking& parking)
+{
+    if (domain.count == 0)
+        return;
+    if (domain.cap == 0) { // no longer
+        for (VcpuState& vcpu : domain.members) {
+            if (vcpu.parked.exchange(false))
+                parking.unpark(vcpu.vcpu);
+        }
+        return;
+    }
+    std::int64_t const income{period.ns() * domain.cap / 100};
+    std::int64_t total{income};
+    for (VcpuState const& vcpu : domain.members)
+        total += vcpu.budget.load(relaxed);
+    std::int64_t const most{income * (domain.count + 4)};
+    total = total < most ? total : most;
+    std::int64_t const share{total / domain.count};
+    for (VcpuState& vcpu : domain.members) {
+        vcpu.budget.fetch_add(share - vcpu.budget.load(relaxed), relaxed);
+        if (share > 0 && vcpu.parked.load() && vcpu.parked.exchange(false)) {
+            parking.unpark(vcpu.vcpu);
+        } else if (share < 0 && !params_.cap_budget && !vcpu.parked.exchange(true)) {
+            parking.park(vcpu.vcpu);
+        }
+    }
+}
+
+void NumaCredit::account(CpuId self, Instant now, Parking& parking) noexcept
+{
+    update_reference();
+    Guard guard{lock_, irqs_off};
+    if (self != master_.load(relaxed))
+        return;
+    unsigned const every{params_.cap_budget ? 1u : 3u};
+    if (++periods_ % every == 0) {
+        for (auto next = capped_.begin(); next != capped_.end();) {
+            DomainState& domain{*next++};
+            hand_out(domain, accounting_period * every, parking);
+            if (domain.cap == 0)
+                capped_.erase(domain);
+        }
+    }
+    bool busy{!capped_.empty()};
+    for (CpuId const cpu : cpus_) {
+        if (busy)
+            break;
+        busy = at(cpu).load.load(relaxed) != 0;
+    }
+    accounts_.store(busy);
+    if (busy)
+        pool_.env().arm(self, timer::accounting, now + accounting_period);
+}
+
+void NumaCredit::vcpu_added(Vcpu& vcpu, Instant) noexcept
+{
+    Guard guard{lock_, irqs_off};
+    DomainState& domain{data(vcpu.domain)};
+    domain.members.push_back(data(vcpu));
+    ++domain.count;
+}
+
+void NumaCredit::vcpu_removed(Vcpu& vcpu, Instant) noexcept
+{
+    Guard guard{lock_, irqs_off};
+    DomainState& domain{data(vcpu.domain)};
+    domain.members.erase(data(vcpu));
+    --domain.count;
+}
+
+void NumaCredit::params_changed(Domain& domain, DomainParams params) noexcept
+{
+    Guard guard{lock_, irqs_off};
+    DomainState& changed{data(domain)};
+    changed.weight.store(params.weight, relaxed);
+    changed.cap = params.cap;
+    // One that is capped no longer stays in the list until the next accounting, which lets its vCPUs go on.
+    if (params.cap != 0 && !changed.is_linked())
+        capped_.push_back(changed);
+    for (VcpuState& vcpu : changed.members)
+        vcpu.capped.store(params.cap != 0); // seq_cst: stands against is_out_of_budget
+}
+
+} // namespace hv::sched::numacredit

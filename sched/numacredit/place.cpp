@@ -1,0 +1,129 @@
+// Where a vCPU goes that woke up or has to be placed anew.
+//
+// Home and idle is best; then it stays where it was, if that is home, and an idle pCPU is asked to fetch it, so that
+// whoever is first takes it; then idle anywhere; and when nothing idles, a queue at home.
+#include "sched/numacredit/numacredit.hpp"
+
+namespace hv::sched::numacredit {
+
+namespace {
+
+constexpr std::uint32_t crowd{3}; // more than so many at one pCPU
+constexpr unsigned most_nodes{4}; // looked at
+
+} // namespace
+
+bool NumaCredit::may_use(Vcpu const& vcpu, CpuId cpu) const
+{
+    return vcpu.hard_affinity.test(cpu) && pool_.members().test(cpu);
+}
+
+// The nearest idle pCPU that it may use, at home only or anywhere. A whole idle core is preferred.
+std::optional<CpuId> NumaCredit::idle_near(VcpuState const& vcpu, CpuId from, bool at_home)
+{
+    NodeMask rest{idle_.nodes()};
+    if (at_home)
+        rest = rest & vcpu.home;
+    if (rest.empty())
+        return std::nullopt;
+    Topology const& topology{pool_.topology()};
+    for (NodeId const node : at(from).near) {
+        if (!rest.test(node))
+            continue;
+        CpuMask found{idle_.of(node) & vcpu.vcpu.hard_affinity};
+        if (at_home)
+            found = found & vcpu.vcpu.soft_affinity;
+        if (!found.empty()) {
+            CpuId cpu{found.cycle(from)};
+            for (unsigned tries = 0; tries < 4; ++tries, cpu = found.cycle(cpu)) {
+                if (topology.siblings_of(cpu).is_subset_of(found))
+                    return cpu;
+            }
+            return found.cycle(from);
+        }
+        rest.clear(node);
+        if (rest.empty())
+            break;
+    }
+    return std::nullopt;
+}
+
+// Who has no home makes room for who has: an idle pCPU of the nearest node that has several, if this one has but one.
+std::optional<CpuId> NumaCredit::roomier_idle(VcpuState const& vcpu, CpuId from)
+{
+    if (!vcpu.home.empty() || !homes_.load(relaxed))
+        return std::nullopt;
+    NodeMask const nodes{idle_.nodes()};
+    unsigned looked{0};
+    for (NodeId const node : at(from).near) {
+        if (looked++ == most_nodes || looked > pool_.topology().node_count())
+            break;
+        if (!nodes.test(node))
+            continue;
+        CpuMask const found{idle_.of(node) & vcpu.vcpu.hard_affinity};
+        if (found.count() > 1)
+            return found.test(from) ? from : found.cycle(from);
+    }
+    return std::nullopt;
+}
+
+std::optional<CpuId> NumaCredit::best_idle(VcpuState const& vcpu, CpuId from)
+{
+    if (std::optional<CpuId> const roomier = roomier_idle(vcpu, from))
+        return roomier;
+    if (!vcpu.home.empty()) {
+        if (std::optional<CpuId> const home = idle_near(vcpu, from, true))
+            return home;
+    }
+    return idle_near(vcpu, from, false);
+}
+
+// Of four that it may use, the one with the fewest.
+CpuId NumaCredit::least_loaded(VcpuState const& vcpu, CpuId from, bool at_home)
+{
+    CpuMask allowed{vcpu.vcpu.hard_affinity & pool_.members()};
+    if (at_home && vcpu.vcpu.soft_affinity.intersects(allowed))
+        allowed = allowed & vcpu.vcpu.soft_affinity;
+    if (allowed.empty()) // its pCPUs have just left; its affinity is about to be broken
+        return from;
+    PcpuState& start{at(from)};
+    CpuId best{allowed.cycle(start.rotor.load(relaxed))};
+    start.rotor.store(best, relaxed);
+    std::uint32_t least{at(best).load.load(relaxed)};
+    CpuId other{best};
+    for (unsigned tries = 1; tries < 4; ++tries) {
+        other = allowed.cycle(other);
+        std::uint32_t const load{at(other).load.load(relaxed)};
+        if (load < least) {
+            least = load;
+            best = other;
+        }
+    }
+    return best;
+}
+
+CpuId NumaCredit::place(VcpuState& vcpu, CpuId old)
+{
+    bool const old_will_do{may_use(vcpu.vcpu, old)};
+    if (!params_.wake_placement)
+        return old_will_do ? old : least_loaded(vcpu, old, true);
+    bool const away{vcpu.is_away(old)};
+    if (std::optional<CpuId> const roomier = roomier_idle(vcpu, old))
+        return *roomier;
+    if (old_will_do && !away) {
+        // Nobody idles: then not to a crowd, if there are quieter places.
+        if (at(old).load.load(relaxed) <= crowd || !vcpu.movable || !idle_.nodes().empty()) [[likely]]
+            return old;
+        CpuId const other{least_loaded(vcpu, old, true)};
+        return at(other).load.load(relaxed) < crowd ? other : old;
+    }
+    if (away) {
+        if (std::optional<CpuId> const home = idle_near(vcpu, old, true))
+            return *home;
+    }
+    if (old_will_do && idle_.test(at(old).node, old))
+        return old;
+    return least_loaded(vcpu, old, true);
+}
+
+} // namespace hv::sched::numacredit
