@@ -108,6 +108,10 @@ Decision NumaCredit::schedule(CpuId self, Vcpu& current, Instant now, bool force
     } else {
         charge(mine, out, now);
         stays = current.is_runnable() && !is_out_of_budget(out);
+        if (stays && now >= mine.until && mine.queue.empty() && roomier_core(out, self)) [[unlikely]] {
+            current.set_flag(PauseFlag::migrating); // it finds itself a pCPU as soon as its context is saved
+            stays = false;
+        }
         if (!stays) {
             stop(mine, out, now);
         } else if (!force_idle && may_go_on(mine, out, now)) {
@@ -270,7 +274,7 @@ CpuId NumaCredit::pick_cpu(CpuId self, Vcpu& vcpu, Instant now) noexcept
     bool const away{wanted.is_away(old)};
     auto const choose = [&]() -> CpuId {
         if (old_will_do && !away && at(old).load.load(relaxed) <= (wanted.joined ? 1u : 0u))
-            return old;
+            return roomier_core(wanted, old).value_or(old);
         if (std::optional<CpuId> const idle = best_idle(wanted, old))
             return *idle;
         return old_will_do && !away ? old : least_loaded(wanted, old, true);

@@ -85,6 +85,7 @@ private:
     [[nodiscard]] CpuId place(VcpuState& vcpu, CpuId old);
     [[nodiscard]] std::optional<CpuId> idle_near(VcpuState const& vcpu, CpuId from, bool at_home);
     [[nodiscard]] std::optional<CpuId> roomier_idle(VcpuState const& vcpu, CpuId from);
+    [[nodiscard]] std::optional<CpuId> roomier_core(VcpuState const& vcpu, CpuId from);
     [[nodiscard]] std::optional<CpuId> best_idle(VcpuState const& vcpu, CpuId from);
     [[nodiscard]] CpuId least_loaded(VcpuState const& vcpu, CpuId from, bool at_home);
     // steal.cpp

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::uint32_t crowd{3}; // more than so many at one pCPU
 constexpr unsigned most_nodes{4}; // looked at
+constexpr unsigned most_tries{8}; // to find a whole idle core
 
 } // namespace
 
@@ -35,7 +36,7 @@ std::optional<CpuId> NumaCredit::idle_near(VcpuState const& vcpu, CpuId from, bo
             found = found & vcpu.vcpu.soft_affinity;
         if (!found.empty()) {
             CpuId cpu{found.cycle(from)};
-            for (unsigned tries = 0; tries < 4; ++tries, cpu = found.cycle(cpu)) {
+            for (unsigned tries = 0; tries < most_tries; ++tries, cpu = found.cycle(cpu)) {
                 if (topology.siblings_of(cpu).is_subset_of(found))
                     return cpu;
             }
@@ -63,6 +64,38 @@ std::optional<CpuId> NumaCredit::roomier_idle(VcpuState const& vcpu, CpuId from)
         CpuMask const found{idle_.of(node) & vcpu.vcpu.hard_affinity};
         if (found.count() > 1)
             return found.test(from) ? from : found.cycle(from);
+    }
+    return std::nullopt;
+}
+
+// A whole idle core for one that computes on `from`: because a sibling computes there, too, and they hold each other
+// up; or, if it has no home, because another node has two more idle pCPUs (with less, it would move to and fro).
+std::optional<CpuId> NumaCredit::roomier_core(VcpuState const& vcpu, CpuId from)
+{
+    NodeMask const idle{idle_.nodes()};
+    if (!vcpu.movable || idle.empty())
+        return std::nullopt;
+    Topology const& topology{pool_.topology()};
+    NodeId const own{at(from).node};
+    bool shared{false};
+    for (CpuId const sibling : topology.siblings_of(from))
+        shared |= sibling != from && pool_.members().test(sibling) && at(sibling).load.load(relaxed) != 0;
+    unsigned const here{idle_.of(own).count() - (idle_.test(own, from) ? 1u : 0u)};
+    unsigned looked{0};
+    for (NodeId const node : at(from).near) {
+        if (looked++ == most_nodes || looked > topology.node_count())
+            break;
+        if (!idle.test(node) || (node == own ? !shared : !vcpu.home.empty()))
+            continue;
+        CpuMask const found{idle_.of(node)};
+        if (node != own && found.count() < here + 2)
+            continue;
+        CpuId cpu{found.cycle(from)};
+        for (unsigned tries = 0; tries < most_tries; ++tries, cpu = found.cycle(cpu)) {
+            if (vcpu.vcpu.hard_affinity.test(cpu) && !vcpu.is_away(cpu) &&
+                topology.siblings_of(cpu).is_subset_of(found))
+                return cpu;
+        }
     }
     return std::nullopt;
 }
@@ -111,6 +144,11 @@ CpuId NumaCredit::place(VcpuState& vcpu, CpuId old)
     if (std::optional<CpuId> const roomier = roomier_idle(vcpu, old))
         return *roomier;
     if (old_will_do && !away) {
+        if (vcpu.unmoved >= accounting_period && !idle_.nodes().empty()) {
+            vcpu.unmoved = Duration{};
+            if (std::optional<CpuId> const roomier = roomier_core(vcpu, old))
+                return *roomier;
+        }
         // Nobody idles: then not to a crowd, if there are quieter places.
         if (at(old).load.load(relaxed) <= crowd || !vcpu.movable || !idle_.nodes().empty()) [[likely]]
             return old;

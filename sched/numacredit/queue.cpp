@@ -25,6 +25,7 @@ void NumaCredit::charge(PcpuState& pcpu, VcpuState& vcpu, Instant now)
         return;
     vcpu.at = vcpu.at + virtual_of(ran, vcpu.weight);
     advance(pcpu, virtual_of(ran, pcpu.weight));
+    vcpu.unmoved += ran;
     vcpu.boost -= ran;
     if (pcpu.load.load(relaxed) > 1) // at nobody's expense otherwise
         vcpu.allowance -= ran;

@@ -101,6 +101,7 @@ struct VcpuState : ListNode<RunQueueTag>, ListNode<SleeperTag>, ListNode<DomainM
     std::int64_t weight{default_weight};
     VirtualTime at;     // joined: its run time by weight
     Duration credit;    // not joined: what it has too little
+    Duration unmoved;   // ran since it last looked for a core with more room
     Duration boost;     // boosted: how much longer
     Duration allowance; // what it may run boosted; grows at the rate of its share, whether it runs or not
     Instant allowed;    // up to when that is counted
