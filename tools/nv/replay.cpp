@@ -10,12 +10,18 @@ namespace hv::nv {
 namespace {
 
 using sched::guest::StepKind;
+using sched::trace::Event;
 using sched::trace::RunStateChange;
 
 // A waker that blocks within this time has notified and was done: who serves requests, or passes a token on.
 constexpr std::uint64_t at_once_ns = 20'000;
-// A preemption that took longer was not decided at once.
+// Who is there at fewer than one in so many of a vCPU's wake-ups elsewhere was interrupted by what it has no part in: a
+// timer that the vCPU left behind on a pCPU, a device.
+constexpr std::uint64_t chance_part = 8;
+// A preemption that took longer was not decided at once, as far as the trace does not say when it was.
 constexpr std::uint64_t most_cost_ns = 200'000;
+
+bool is(Record const& record, Event event) { return record.event == static_cast<std::uint32_t>(event); }
 
 bool is_wake_up(RunStateChange change)
 {
@@ -32,6 +38,8 @@ std::uint64_t median(WaitSamples samples)
 void WakePairs::record(Record const& record, std::uint64_t hz)
 {
     scene_.record(record);
+    has_tickle_ = has_tickle_ || is(record, Event::tickle);
+    has_schedule_ = has_schedule_ || is(record, Event::schedule);
     std::optional<RunStateChange> const change = sched::trace::decode_runstate(record.event);
     if (!change || record.word_count == 0)
         return;
@@ -47,6 +55,7 @@ void WakePairs::record(Record const& record, std::uint64_t hz)
     Counts& counts = counts_[{*vcpu.waker, packed}];
     if (*vcpu.pcpu != record.pcpu) {
         ++counts.elsewhere;
+        ++elsewhere_[packed];
     } else {
         ++counts.here;
         pending_[*vcpu.waker] = {packed, scene_.now()};
@@ -55,12 +64,12 @@ void WakePairs::record(Record const& record, std::uint64_t hz)
 
 bool WakePairs::is_notification(std::uint32_t waker, std::uint32_t wakee, bool is_elsewhere) const
 {
-    if (is_elsewhere)
-        return true;
     auto const found = counts_.find({waker, wakee});
     if (found == counts_.end())
         return false;
     Counts const& counts = found->second;
+    if (is_elsewhere)
+        return counts.elsewhere * chance_part >= elsewhere_.at(wakee);
     return counts.then_blocks * 2 >= counts.here || counts.elsewhere >= counts.here;
 }
 
@@ -97,11 +106,12 @@ void Recorder::record(Record const& record)
     if (record.has_stamp && record.stamp > last_)
         return;
     std::optional<RunStateChange> const change = sched::trace::decode_runstate(record.event);
-    bool const goes_on = record.event == static_cast<std::uint32_t>(sched::trace::Event::continue_running);
+    bool const goes_on = is(record, Event::continue_running);
     bool const is_idle = record.word_count == 0 || is_idle_vcpu(record.word_store[0]);
     arrives_on_idle_ = scene_.is_idle(record.pcpu);
     scene_.record(record);
-    if (record.event == static_cast<std::uint32_t>(sched::trace::Event::ratelimit))
+    request(record);
+    if (is(record, Event::ratelimit) || (goes_on && !is_idle))
         end_waits(record.pcpu, std::nullopt, 0);
     if (change && change->from == RunState::running)
         left_runnable_[record.pcpu] = change->to == RunState::runnable && !is_idle;
@@ -170,28 +180,55 @@ void Recorder::begin_wait(std::uint32_t packed, Live& vcpu, std::uint64_t now)
     vcpu.woken_for = *seen.pcpu;
     vcpu.woken_here = *seen.pcpu == seen.woken_on;
     vcpu.woken_idle = scene_.is_idle(*seen.pcpu);
+    vcpu.is_asked = false;
+    vcpu.decided.reset();
     next_[*seen.pcpu].push_back(packed);
+    last_woken_[seen.woken_on] = packed;
 }
 
-// Somebody arrives on the pCPU, or the rate limit keeps everybody from it: who woke up for it and is not the one has
-// waited for more than the wake-up.
+// A pCPU is asked to decide, for who woke up last where the request is from; or it decides.
+void Recorder::request(Record const& record)
+{
+    if (is(record, Event::tickle) && record.word_count != 0) {
+        auto const found = last_woken_.find(record.pcpu);
+        if (found == last_woken_.end())
+            return;
+        Live& vcpu = vcpus_.at(found->second);
+        vcpu.is_asked = vcpu.is_asked || (vcpu.woken && vcpu.woken_for == record.word_store[0]);
+    } else if (is(record, Event::schedule)) {
+        for (std::uint32_t const packed : next_[record.pcpu])
+            if (Live& vcpu = vcpus_.at(packed); vcpu.is_asked && !vcpu.decided)
+                vcpu.decided = ns_of(scene_.now());
+    }
+}
+
+// Somebody arrives on the pCPU, or who runs there is left alone: who woke up for it and is not the one has waited for
+// more than the wake-up, which was over when the pCPU decided.
 void Recorder::end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived, std::uint64_t now)
 {
     std::vector<std::uint32_t>& waiting = next_[pcpu];
     for (std::uint32_t const packed : waiting) {
         Live& vcpu = vcpus_.at(packed);
+        bool const by_request = !arrived || left_runnable_[pcpu];
         if (packed == arrived && vcpu.woken)
-            end_wait(vcpu, now - *vcpu.woken, left_runnable_[pcpu]);
+            end_wait(vcpu, now - *vcpu.woken, by_request);
+        else if (vcpu.woken && vcpu.decided && by_request)
+            learn(vcpu, *vcpu.decided - *vcpu.woken);
         vcpu.woken.reset();
     }
     waiting.clear();
 }
 
-// It was the next. If its pCPU idled, or was taken from another within a short time, that was the host's time.
+// It was the next. If its pCPU idled, or was taken from another as soon as it decided, that was the host's time.
 void Recorder::end_wait(Live& vcpu, std::uint64_t took, bool was_preemption)
 {
-    if (!vcpu.woken_idle && !(was_preemption && took <= most_cost_ns))
-        return;
+    bool const at_once = pairs_.knows_requests() ? vcpu.decided.has_value() : took <= most_cost_ns;
+    if (vcpu.woken_idle || (was_preemption && at_once))
+        learn(vcpu, took);
+}
+
+void Recorder::learn(Live& vcpu, std::uint64_t took)
+{
     (vcpu.woken_here ? here_ : elsewhere_).add(took);
     // Who was woken at the very beginning has no step for it.
     sched::guest::Step& step = vcpu.made.steps[vcpu.woken_step];

@@ -30,6 +30,8 @@ public:
     // Whether a wake-up of `wakee` on a pCPU where `waker` ran is the waker's doing. `is_elsewhere`: it was not on the
     // wakee's own pCPU, where its timers fire.
     [[nodiscard]] bool is_notification(std::uint32_t waker, std::uint32_t wakee, bool is_elsewhere) const;
+    // Whether the trace says which pCPU is asked to decide, and when it does.
+    [[nodiscard]] bool knows_requests() const { return has_tickle_ && has_schedule_; }
 
 private:
     struct Counts {
@@ -45,6 +47,8 @@ private:
     Scene scene_;
     std::map<std::pair<std::uint32_t, std::uint32_t>, Counts> counts_; // (waker, wakee)
     std::map<std::uint32_t, Pending> pending_;                         // by waker: what it woke last, on one pCPU
+    std::map<std::uint32_t, std::uint64_t> elsewhere_;                 // by wakee, whoever ran there
+    bool has_tickle_{false}, has_schedule_{false};
 };
 
 struct RecordedVcpu {
@@ -87,6 +91,8 @@ private:
         std::size_t woken_step{0};
         std::optional<std::uint64_t> woken;        // when, if nobody came before it on its pCPU so far
         bool woken_here{false}, woken_idle{false}; // on its own pCPU; that pCPU idled
+        bool is_asked{false};                      // that pCPU was asked to decide...
+        std::optional<std::uint64_t> decided;      // ...and first did
     };
 
     [[nodiscard]] std::uint64_t ns_of(std::uint64_t stamp) const;
@@ -94,8 +100,10 @@ private:
     void change(Record const& record, sched::trace::RunStateChange to);
     void woken(std::uint32_t packed, Live& vcpu);
     void begin_wait(std::uint32_t packed, Live& vcpu, std::uint64_t now);
+    void request(Record const& record);
     void end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived, std::uint64_t now);
     void end_wait(Live& vcpu, std::uint64_t took, bool was_preemption);
+    void learn(Live& vcpu, std::uint64_t took);
     void flush(Live& vcpu, std::uint64_t now);
     void place(Live& vcpu, std::uint32_t pcpu);
     static void add(Live& vcpu, sched::guest::StepKind kind, std::uint64_t ns, std::uint32_t target = 0);
@@ -105,6 +113,7 @@ private:
     Scene scene_;
     std::map<std::uint32_t, Live> vcpus_;
     std::map<std::uint32_t, std::vector<std::uint32_t>> next_; // by pCPU: who woke up and may be the next there
+    std::map<std::uint32_t, std::uint32_t> last_woken_;        // by pCPU: whom a wake-up there was of
     std::map<std::uint32_t, bool> left_runnable_;              // by pCPU: whether who left last could have gone on
     bool arrives_on_idle_{false};                              // the pCPU of the record idled before it
     WaitSamples moved_;                                        // wake-ups for which another, idle pCPU came
