@@ -213,6 +213,9 @@ $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 $(O)/unit-asan: $(call batched,asan,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -lz -o $@
+$(O)/adversary: $(call objects,host,$(host_src) $(sort $(wildcard tests/adversary/*.cpp)) tests/support/sim_fixture.cpp tests/support/assert_host.cpp)
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread $^ -lgtest -lfmt -o $@
 $(O)/stress-tsan: $(call batched,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
@@ -231,7 +234,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test page-test soak same-bytes fuzz kernel check bench bench-micro bench-mm clean
+.PHONY: help run test page-test soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -244,6 +247,7 @@ help:
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, ten million
 #:               operations of the page allocator, mutants that its tests must notice
+#: make adversary  ten thousand strategies of sleeping, waking and yielding, none of which may get a vCPU more than its share
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
@@ -256,8 +260,8 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes,$(MAKECMDGOALS)),$(if $(filter run bench,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
-needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(needs:soak=test))))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
+needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(patsubst adversary,test,$(needs:soak=test)))))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
 $(error packages are missing, see above)
@@ -277,7 +281,7 @@ run: $(O)/numavisor.elf $(O)/nv
 	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare \
 	    tests/scenarios/two-nodes-noaff.json tests/scenarios/two-nodes-pinned.json tests/scenarios/two-nodes-nodeaff.json
 
-test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan check
+test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan $(O)/adversary check
 	@scripts/run-tests $(O)
 
 page-test: $(O)/nv
@@ -291,6 +295,9 @@ soak: $(O)/stress-tsan $(O)/unit-host
 same-bytes: $(O)/nv $(O)/nv-clang
 	@$(MAKE) O=$(O)/other HOST_OPT=-O0 CLANG_OPT=-O2 $(O)/other/nv $(O)/other/nv-clang
 	@scripts/run-tests -k "same bytes from" --other $(O)/other $(O)
+
+adversary: $(O)/adversary
+	$< --strategies 10000
 
 fuzz: $(O)/fuzz-targets
 	@scripts/fuzz --seconds $(or $(FUZZ_SECONDS),60) $<
