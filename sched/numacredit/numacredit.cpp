@@ -147,9 +147,10 @@ Decision NumaCredit::schedule(CpuId self, Vcpu& current, Instant now, bool force
         }
     }
     if (!goes_on) {
-        remove(mine, *best);
+        // In this order: somebody waits all the time, and nobody needs to be told that nobody does.
         if (stays)
             put_back(self, mine, out, now);
+        remove(mine, *best);
     }
     return run(mine, *best, now, migrated);
 }

@@ -28,7 +28,9 @@ std::optional<CpuId> NumaCredit::idle_near(VcpuState const& vcpu, CpuId from, bo
     if (rest.empty())
         return std::nullopt;
     Topology const& topology{pool_.topology()};
-    for (NodeId const node : at(from).near) {
+    bool const only_one{(rest.bits() & (rest.bits() - 1)) == 0}; // a home: no search for it
+    for (NodeId const nearest : at(from).near) {
+        NodeId const node{only_one ? *rest.first() : nearest};
         if (!rest.test(node))
             continue;
         CpuMask found{idle_.of(node) & vcpu.vcpu.hard_affinity};
@@ -114,9 +116,11 @@ std::optional<CpuId> NumaCredit::best_idle(VcpuState const& vcpu, CpuId from)
 // Of four that it may use, the one with the fewest.
 CpuId NumaCredit::least_loaded(VcpuState const& vcpu, CpuId from, bool at_home)
 {
-    CpuMask allowed{vcpu.vcpu.hard_affinity & pool_.members()};
-    if (at_home && vcpu.vcpu.soft_affinity.intersects(allowed))
-        allowed = allowed & vcpu.vcpu.soft_affinity;
+    CpuMask allowed;
+    if (at_home) // a home is small, the machine may not be
+        allowed = vcpu.vcpu.soft_affinity & vcpu.vcpu.hard_affinity & pool_.members();
+    if (allowed.empty())
+        allowed = vcpu.vcpu.hard_affinity & pool_.members();
     if (allowed.empty()) // its pCPUs have just left; its affinity is about to be broken
         return from;
     PcpuState& start{at(from)};

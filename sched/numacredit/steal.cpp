@@ -152,7 +152,8 @@ VcpuState* NumaCredit::steal_better(CpuId self, PcpuState& mine, VcpuState const
         };
         CpuMask peers{waiting_.of(node)};
         peers.clear(self);
-        unsigned left{peers.count() < most_better ? peers.count() : most_better};
+        unsigned const count{peers.empty() ? 0 : peers.count()};
+        unsigned left{count < most_better ? count : most_better};
         CpuId& rotor{near ? mine.near_rotor : mine.far_rotor}; // goes on where it stopped, or some are never looked at
         for (; left > 0; --left) {
             CpuId const peer{rotor = peers.cycle(rotor)};
