@@ -252,7 +252,7 @@ help:
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
 #: make check    static checks only: floors, symbols, thread-safety analysis
 #: make bench    the reference table: 27 cells and a control, simulated; build/bench.html, build/bench.svg (docs/reference-table.md)
-#: make bench-micro  instructions per decision, beside upstream's (docs/instructions.md)
+#: make bench-micro  instructions per decision, beside upstream's and numacredit's bars (docs/instructions.md)
 #: make bench-mm  instructions per page allocated, beside a plain buddy's (docs/memory.md)
 #: make clean    remove build/
 #: make help     this text
@@ -312,6 +312,7 @@ bench: $(O)/nv
 
 bench-micro: $(O)/bench-micro
 	@scripts/bench-micro $<
+	@scripts/bench-micro --policy numacredit $<
 
 bench-mm: $(O)/bench-mm
 	@scripts/bench-mm $<

@@ -27,7 +27,7 @@ void* StillMachine::allocate(NodeId, std::size_t bytes, std::size_t align) noexc
 
 namespace {
 
-unsigned nodes_of(unsigned pcpus) { return pcpus <= 16 ? 2 : pcpus <= 64 ? 4 : 8; }
+unsigned nodes_of(unsigned pcpus) { return pcpus <= 16 ? 2 : pcpus <= 64 ? 4 : pcpus <= 256 ? 8 : 64; }
 
 } // namespace
 
@@ -67,12 +67,17 @@ Vcpu& Bench::asleep(unsigned home, Place place)
     sched::Domain& owner{domain()};
     Vcpu& made{vcpu(owner, home)};
     if (place.pinned)
-        made.hard_affinity = CpuMask::of(cpu(home)); // it sleeps, so it need not be moved
+        may_run_on(made, CpuMask::of(cpu(home)));
     if (place.node) {
         NodeMask const nodes{NodeMask::of(NodeId{static_cast<NodeId::Rep>(*place.node)})};
         require(core().set_node_affinity(owner, nodes, now_).ok(), "start", "no such node");
     }
     return made;
+}
+
+void Bench::may_run_on(Vcpu& vcpu, CpuMask const& mask)
+{
+    require(core().set_hard_affinity(cpu(0), vcpu, mask, now_).ok(), "start", "no such pCPU");
 }
 
 Vcpu& Bench::queue(unsigned home, Place place)
@@ -88,7 +93,8 @@ Vcpu& Bench::run(unsigned home, Place place)
     wake(made);
     reschedule(home);
     require(pcpu(home).current == &made, "start", "a vCPU that shall run does not");
-    credit_of(made).set_prio(Prio::under);
+    if (counted_ops().has_credit)
+        credit_of(made).set_prio(Prio::under);
     return made;
 }
 
@@ -118,6 +124,8 @@ void Bench::wake(Vcpu& vcpu) { require(core().unblock(cpu(0), vcpu, now_), "wake
 
 void Bench::wake_at_the_tail(Vcpu& vcpu)
 {
+    if (!counted_ops().has_credit)
+        return wake(vcpu);
     credit_of(vcpu).set_prio(Prio::over);
     wake(vcpu);
     credit_of(vcpu).set_prio(Prio::under);

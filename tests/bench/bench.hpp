@@ -1,13 +1,15 @@
-// One machine with `credit` on it, brought by hand into the state whose decision is to be counted.
+// One machine with the counted policy on it, brought by hand into the state whose decision is to be counted.
 //
 // The machine is a stand-in: reschedule requests are noted, timers go nowhere, memory comes from the heap, and nothing
 // is traced. The scheduler is the whole real one, and gets where it is by ordinary wake-ups, blocks and decisions; only
-// priorities and credits are set directly. Machines are upstream's: node = socket, two threads a core. Single-threaded.
+// `credit`'s priorities and credits are set directly. Machines are upstream's: node = socket, two threads a core.
+// Single-threaded.
 // Floor: tests.
 #pragma once
 
 #include "arch/host/machine_shape.hpp"
 #include "sched/credit/types.hpp"
+#include "sched/numacredit/types.hpp"
 #include "sched/system.hpp"
 #include "tests/bench/collect.hpp"
 
@@ -59,7 +61,7 @@ struct Place {
 
 class Bench {
 public:
-    // 8 or 16 pCPUs: two nodes; 64: four; 256: eight.
+    // 8 or 16 pCPUs: two nodes; 64: four; 256: eight; 4096: 64.
     explicit Bench(unsigned pcpus);
 
     [[nodiscard]] sched::Core& core() { return system_->core(); }
@@ -80,12 +82,14 @@ public:
     sched::Vcpu& asleep(unsigned home, Place place = {});
     sched::Vcpu& queue(unsigned home, Place place = {});
     sched::Vcpu& run(unsigned home, Place place = {});
+    // It sleeps and shall be able to run nowhere else.
+    void may_run_on(sched::Vcpu& vcpu, CpuMask const& mask);
     // One vCPU on each pCPU but 0 that shall be busy.
     void occupy(Others others);
 
     // By pCPU 0.
     void wake(sched::Vcpu& vcpu);
-    // The same, but it goes behind all others of its pCPU and stays UNDER.
+    // The same, but with `credit` it goes behind all others of its pCPU and stays UNDER.
     void wake_at_the_tail(sched::Vcpu& vcpu);
     // It waits in a queue, and shall not any more.
     void put_to_sleep(sched::Vcpu& vcpu);

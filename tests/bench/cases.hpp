@@ -14,4 +14,7 @@ void wake_cases();
 void pick_and_tick_cases();
 void accounting_cases();
 
+// Those of numacredit.txt.
+void numacredit_cases();
+
 } // namespace hv::bench
