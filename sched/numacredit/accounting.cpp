@@ -47,7 +47,7 @@ void NumaCredit::pcpu_leaves(CpuId, CpuId cpu, Instant now) noexcept
 // On an idle machine there is nothing to account for: the timer stops, and somebody's wake-up starts it again.
 void NumaCredit::keep_accounting(Instant now)
 {
-    if (!accounts_.load(relaxed) && !accounts_.exchange(true)) [[unlikely]]
+    if (!accounts_.load() && !accounts_.exchange(true)) [[unlikely]]
         pool_.env().arm(master_.load(relaxed), timer::accounting, now + accounting_period);
 }
 
@@ -111,15 +111,19 @@ void NumaCredit::account(CpuId self, Instant now, Parking& parking) noexcept
                 capped_.erase(domain);
         }
     }
-    bool busy{!capped_.empty()};
-    for (CpuId const cpu : cpus_) {
-        if (busy)
-            break;
-        busy = at(cpu).load.load(relaxed) != 0;
-    }
-    accounts_.store(busy);
-    if (busy)
+    // Stopped first, then looked: a wake-up in between either sees that it has stopped, or is seen.
+    accounts_.store(false);
+    if ((!capped_.empty() || is_busy()) && !accounts_.exchange(true))
         pool_.env().arm(self, timer::accounting, now + accounting_period);
+}
+
+bool NumaCredit::is_busy()
+{
+    for (CpuId const cpu : cpus_) {
+        if (at(cpu).load.load() != 0)
+            return true;
+    }
+    return false;
 }
 
 void NumaCredit::vcpu_added(Vcpu& vcpu, Instant) noexcept

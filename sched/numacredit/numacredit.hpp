@@ -104,6 +104,7 @@ private:
     void update_reference();
     void hand_out(DomainState& domain, Duration period, Parking& parking) HV_REQUIRES(lock_);
     void keep_accounting(Instant now);
+    [[nodiscard]] bool is_busy() HV_REQUIRES(lock_);
 
     Pool& pool_;
     Params params_;

@@ -60,7 +60,7 @@ void NumaCredit::leave(PcpuState& pcpu, VcpuState& vcpu)
 // A member runs or waits from now on.
 void NumaCredit::start(PcpuState& pcpu, VcpuState& vcpu)
 {
-    pcpu.load.store(pcpu.load.load(relaxed) + 1, relaxed);
+    pcpu.load.store(pcpu.load.load(relaxed) + 1); // seq_cst: stands against account(), which looks before it stops
     count_heaviest(pcpu, vcpu);
     if (vcpu.is_away(pcpu.pcpu.id)) [[unlikely]] {
         for (NodeId const node : vcpu.home)
