@@ -68,8 +68,20 @@ private:
 // The books of all nodes, caches empty: too large for a stack.
 constinit std::array<mm::NodeStats, NodeMask::capacity> remembered{};
 
+// Also what idle pCPUs are zeroing right now: a page of theirs is dirty until they are done.
+void scrub_everything()
+{
+    for (NodeId const node : pages().usable()) {
+        do {
+            arch::IrqSave const irqs;
+            while (pages().scrub_some(node, mm::order_2m.pages()) > 0) {}
+        } while (page_stats(node).dirty != 0);
+    }
+}
+
 void remember_books()
 {
+    scrub_everything(); // an earlier test's
     for (NodeId const node : pages().usable())
         remembered[node.value()] = page_stats(node);
 }
@@ -79,13 +91,6 @@ bool books_are_as_remembered()
         if (!(remembered[node.value()] == page_stats(node)))
             return false;
     return true;
-}
-
-void scrub_everything()
-{
-    arch::IrqSave const irqs;
-    for (NodeId const node : pages().usable())
-        while (pages().scrub_some(node, mm::order_2m.pages()) > 0) {}
 }
 
 constinit mm::DomainAccount vm_accounts[10]{mm::DomainAccount{DomainId{4010}}, mm::DomainAccount{DomainId{4011}},
