@@ -68,15 +68,18 @@ private:
 // The books of all nodes, caches empty: too large for a stack.
 constinit std::array<mm::NodeStats, NodeMask::capacity> remembered{};
 
+// Few enough for the watchdog, even if each piece waits for all idle pCPUs, which scrub too, to have their turn.
+bool scrub_a_little(NodeId node)
+{
+    arch::IrqSave const irqs;
+    return pages().scrub_some(node, 64) > 0;
+}
+
 // Also what idle pCPUs are zeroing right now: a page of theirs is dirty until they are done.
 void scrub_everything()
 {
-    for (NodeId const node : pages().usable()) {
-        do {
-            arch::IrqSave const irqs;
-            while (pages().scrub_some(node, mm::order_2m.pages()) > 0) {}
-        } while (page_stats(node).dirty != 0);
-    }
+    for (NodeId const node : pages().usable())
+        while (scrub_a_little(node) || page_stats(node).dirty != 0) {}
 }
 
 void remember_books()
