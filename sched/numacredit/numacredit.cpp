@@ -215,7 +215,7 @@ void NumaCredit::enqueue(CpuId self, Vcpu& vcpu, Instant now) noexcept
     start(there, woken);
     // Within its share: for a while it need not wait for those who are behind theirs.
     bool const deserves{woken.blocked &&
-                        (is_within_share(there, woken, now) || woken.capped.load(relaxed) || !params_.boost_budget)};
+                        (is_within_share(there, woken, now) || woken.ran_out || !params_.boost_budget)};
     woken.boost = deserves ? Duration{params_.boost} : Duration{};
     woken.blocked = false;
     insert(there, woken);

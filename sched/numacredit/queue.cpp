@@ -72,7 +72,8 @@ void NumaCredit::start(PcpuState& pcpu, VcpuState& vcpu)
 // entitled to is what it would get if it did not sleep.
 void NumaCredit::stop(PcpuState& pcpu, VcpuState& vcpu, Instant now)
 {
-    vcpu.blocked = vcpu.vcpu.has_flag(PauseFlag::blocked) || vcpu.parked.load(relaxed);
+    vcpu.ran_out = vcpu.parked.load(relaxed);
+    vcpu.blocked = vcpu.vcpu.has_flag(PauseFlag::blocked) || vcpu.ran_out;
     pcpu.load.store(pcpu.load.load(relaxed) - 1, relaxed);
     if (vcpu.weight == pcpu.heaviest && --pcpu.heaviest_count == 0)
         find_heaviest(pcpu, vcpu);

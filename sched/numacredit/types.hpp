@@ -94,10 +94,11 @@ struct VcpuState : ListNode<RunQueueTag>, ListNode<SleeperTag>, ListNode<DomainM
     bool const is_idle;
     bool joined{false}; // counts in the weight of `member_of`: it runs, waits, or has slept but for a while
     CpuId member_of{};
-    bool blocked{true}; // waited for an event when it last left
-    bool yields{false}; // lets one other pass
-    bool movable{true}; // more than one pCPU will do
-    NodeMask home;      // nodes where it would rather run; empty if it does not mind
+    bool blocked{true};  // waited for an event when it last left
+    bool ran_out{false}; // or was paused for want of budget: what it gets then it has been given
+    bool yields{false};  // lets one other pass
+    bool movable{true};  // more than one pCPU will do
+    NodeMask home;       // nodes where it would rather run; empty if it does not mind
     std::int64_t weight{default_weight};
     VirtualTime at;     // joined: its run time by weight
     Duration credit;    // not joined: what it has too little
