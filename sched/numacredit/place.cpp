@@ -90,7 +90,7 @@ std::optional<CpuId> NumaCredit::roomier_core(VcpuState const& vcpu, CpuId from)
         if (!idle.test(node) || (node == own ? !shared : !vcpu.home.empty()))
             continue;
         CpuMask const found{idle_.of(node)};
-        if (node != own && found.count() < here + 2)
+        if (found.empty() || (node != own && found.count() < here + 2)) // empty: just gone
             continue;
         CpuId cpu{found.cycle(from)};
         for (unsigned tries = 0; tries < most_tries; ++tries, cpu = found.cycle(cpu)) {
