@@ -10,9 +10,7 @@ std::optional<BlockRef> NodeAllocator::find_used(PhysAddr block, Order order, Mi
         report.kind = MisuseKind::no_memory;
         return std::nullopt;
     }
-    if (block.value() % page_size == 0 && order.is_valid() &&
-        (region->get(pfn_of(block)).is(PageState::used, order) ||
-         region->get(pfn_of(block)).is(PageState::retiring, order)))
+    if (block.value() % page_size == 0 && order.is_valid() && region->get(pfn_of(block)).is(PageState::used, order))
         return BlockRef{region, pfn_of(block)};
     diagnose(*region, pfn_of(block), report);
     return std::nullopt;
@@ -21,18 +19,24 @@ std::optional<BlockRef> NodeAllocator::find_used(PhysAddr block, Order order, Mi
 void NodeAllocator::diagnose(PageRegion const& region, Pfn frame, MisuseReport& report) const
 {
     report.kind = MisuseKind::never_allocated;
-    if (std::optional<Pfn> const first = Buddy::block_of(region, frame)) {
-        PageEntry const entry{region.get(*first)};
+    // The first page of the block that holds this one has an entry, and its order reaches up to here.
+    for (unsigned value = 0; value <= Order::largest; ++value) {
+        Pfn const first{round_down(frame.value(), Order{value}.pages())};
+        if (first < region.range().first)
+            break;
+        PageEntry const entry{region.get(first)};
+        if (entry.state() == PageState::none || first.value() + entry.order().pages() <= frame.value())
+            continue;
         report.state = entry.state();
-        report.block = address_of(*first);
+        report.block = address_of(first);
         report.block_order = entry.order();
-        report.owner = is_in_use(entry.state()) ? entry.owner() : region.get(frame).owner();
-        if (entry.state() == PageState::offline)
-            report.kind = MisuseKind::out_of_use;
-        else if (!is_in_use(entry.state()))
+        bool const is_used = entry.state() == PageState::used;
+        report.owner = is_used ? entry.owner() : region.get(frame).owner();
+        if (!is_used)
             report.kind = MisuseKind::double_free;
         else
-            report.kind = *first == frame ? MisuseKind::wrong_order : MisuseKind::middle_page;
+            report.kind = first == frame ? MisuseKind::wrong_order : MisuseKind::middle_page;
+        break;
     }
     if (report.address.value() % page_size != 0)
         report.kind = MisuseKind::misaligned;
@@ -44,7 +48,7 @@ NodeStats NodeAllocator::stats() const
     Guard guard{lock_, irqs_off};
     // The caches change without our lock, but what they have was counted as out before they got it and until after they
     // gave it back.
-    std::uint64_t const out{present_ - reserved_ - free_count() - offline_};
+    std::uint64_t const out{present_ - reserved_ - free_count()};
     std::uint64_t const cached{cached_pages()};
     HV_ASSERT(cached <= out);
     return {.present = present_,
@@ -52,7 +56,6 @@ NodeStats NodeAllocator::stats() const
             .used = out - cached,
             .cached = cached,
             .reserved = reserved_,
-            .offline = offline_,
             .span = span,
             .dirty = buddy_.dirty_pages() + scrubbing_,
             .claimed = claimed_};
@@ -63,10 +66,9 @@ bool NodeAllocator::is_consistent() const
     Guard guard{lock_, irqs_off};
     Buddy::Walk const seen{buddy_.walk()};
     return seen.is_sound && buddy_.lists_agree_with(seen) && seen.scrubbing == scrubbing_ &&
-           seen.cached == cached_pages() && seen.offline == offline_ &&
-           seen.free + seen.dirty + seen.scrubbing + seen.used + seen.cached + seen.offline + reserved_ == present_ &&
-           free_pages_hint() == free_count() && dirty_pages_hint() == buddy_.dirty_pages() &&
-           claimed_ <= free_count() + offline_;
+           seen.cached == cached_pages() &&
+           seen.free + seen.dirty + seen.scrubbing + seen.used + seen.cached + reserved_ == present_ &&
+           free_pages_hint() == free_count() && dirty_pages_hint() == buddy_.dirty_pages() && claimed_ <= free_count();
 }
 
 std::uint64_t NodeAllocator::pages_of(DomainId owner) const
@@ -77,7 +79,7 @@ std::uint64_t NodeAllocator::pages_of(DomainId owner) const
         Pfn at{region.range().first};
         while (at < region.range().end) {
             PageEntry const entry{region.get(at)};
-            if (is_in_use(entry.state()) && entry.owner() == owner)
+            if (entry.state() == PageState::used && entry.owner() == owner)
                 pages += entry.order().pages();
             at = entry.state() == PageState::none ? region.skip_empty(at) : Pfn{at.value() + entry.order().pages()};
         }
@@ -98,7 +100,7 @@ std::optional<BlockRef> NodeAllocator::find_owned(DomainId owner, Pfn& from) con
             Pfn const at{from};
             PageEntry const entry{region.get(at)};
             from = entry.state() == PageState::none ? region.skip_empty(at) : Pfn{at.value() + entry.order().pages()};
-            if (is_in_use(entry.state()) && entry.owner() == owner)
+            if (entry.state() == PageState::used && entry.owner() == owner)
                 return BlockRef{&region, at};
         }
         if (from < end)
@@ -136,7 +138,7 @@ void NodeAllocator::spoil_content(PhysAddr block, Order order, std::uintptr_t ca
     for (std::uint64_t page = 0; page < order.pages(); ++page) {
         Pfn const frame{pfn_of(block).value() + page};
         region.set_caller(frame, caller);
-        if (!with_poison || !rules_.poison || region.get(frame).is_defective())
+        if (!with_poison || !rules_.poison)
             continue;
         auto* const words = rules_.map.at<std::uint64_t>(address_of(frame));
         for (std::uint64_t i = first_word; i < words_of_a_page; ++i)
@@ -153,7 +155,7 @@ void NodeAllocator::check_content(PhysAddr block, Order order) const
         PageEntry const entry{region.get(frame)};
         if (!entry.is_poisoned())
             continue;
-        region.clear_poison(frame);
+        region.set(frame, entry.with_poison(false));
         auto const* const words = rules_.map.at<std::uint64_t const>(address_of(frame));
         for (std::uint64_t i = first_word; i < words_of_a_page; ++i) {
             if (words[i] == poison)

@@ -20,8 +20,8 @@
 // With the number of the pCPU that calls, single pages and 2 MiB blocks come from its cache if they are wanted on its
 // own node; without, always from the node.
 //
-// Locking: the claims' lock (rank 38) and that of pages that go out of use (36), else none of its own; caches' (39) and
-// nodes' locks (40) are taken one at a time. Callers have interrupts off. Floor: mm.
+// Locking: the claims' lock (rank 38), else none of its own; caches' (39) and nodes' locks (40) are taken one at a
+// time. Callers have interrupts off. Floor: mm.
 #pragma once
 
 #include "arch/generic/format.hpp"
@@ -44,7 +44,6 @@
 
 namespace hv::mm {
 
-inline constexpr std::uint16_t retirement_lock_rank = 36;
 inline constexpr std::uint16_t claims_lock_rank = 38;
 
 // All but strict_set and interleave begin at the request's node, whatever the set. Only the first three use caches.
@@ -139,14 +138,6 @@ public:
     // interrupts off, so few at a time: one takes half a microsecond.
     [[nodiscard]] std::uint64_t scrub_some(NodeId node, std::uint64_t budget);
 
-    // Take the page at this address out of use because it is defective: at once if it is free or cached, else as soon
-    // as the block that it lies in is given back; until then its owner keeps it. Nobody gets it again before
-    // put_back(), and then zeroed. A page that was promised goes all the same: then not everybody gets what they
-    // claimed. Error: bad_request, if no node's allocator has such a page (reserved memory is not its), or for
-    // put_back() if it is neither out of use nor to be.
-    [[nodiscard]] Result<Retirement, AllocError> retire(PhysAddr page);
-    [[nodiscard]] Status<AllocError> put_back(PhysAddr page);
-
     // Make `to` (null: the kernel) the owner of an allocated block. Errors: over_limit; bad_request if `to` is not
     // attached, or after misuse was reported.
     [[nodiscard]] Status<AllocError> transfer(PhysAddr block, Order order, DomainAccount* to);
@@ -213,7 +204,6 @@ private:
     [[nodiscard]] std::uint64_t claim_on(DomainAccount& account, NodeId node, std::uint64_t least, std::uint64_t most)
         HV_REQUIRES(claims_lock_);
     [[nodiscard]] bool node_is_consistent(NodeId node) const;
-    [[nodiscard]] NodeAllocator* allocator_at(PhysAddr address) const;
 
     NodeMap map_;
     AccountTable const accounts_;
@@ -227,7 +217,6 @@ private:
     std::array<NodeAllocator*, NodeMask::capacity> nodes_{}; // null: not usable
     DistanceOrder order_;
     InterleaveCursor kernel_interleave_;
-    TicketLock retirement_lock_{LockKey{.rank = retirement_lock_rank, .ordinal = 0}}; // one page at a time
     TicketLock claims_lock_{LockKey{.rank = claims_lock_rank, .ordinal = 0}}; // one claim at a time: all or nothing
 };
 

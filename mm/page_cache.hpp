@@ -72,22 +72,18 @@ public:
         std::uint64_t at;
         if (!region.find(block, at))
             return false;
-        Stack& stack{stack_of(order)};
-        if (!stack.lock.try_lock())
-            return false;
-        std::uint32_t const depth{stack.lock.count()};
-        // Read with the lock held: once it was free, NodeAllocator knows that we have seen a block that is to retire.
         PageRegion::Slot& slot = region.slot_at(at);
         PageEntry const entry{PageRegion::load(slot)};
-        if (!entry.is(PageState::used, order)) {
-            stack.lock.unlock(depth);
+        if (!entry.is(PageState::used, order))
             return false;
-        }
         DomainAccount* const account{accounts_.at(entry.owner_slot())};
+        Stack& stack{stack_of(order)};
+        if ((account != nullptr && !account->is_plain()) || !stack.lock.try_lock())
+            return false;
+        std::uint32_t const depth{stack.lock.count()};
         PageEntry const cached{entry.with_other_state(PageState::used, PageState::cached)};
         // Of two who free the block at the same instant only one may succeed; debug builds see to it.
-        if ((account != nullptr && !account->is_plain()) || depth >= stack.capacity ||
-            (is_debug && !PageRegion::replace(slot, entry, cached))) {
+        if (depth >= stack.capacity || (is_debug && !PageRegion::replace(slot, entry, cached))) {
             stack.lock.unlock(depth);
             return false;
         }

@@ -7,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <atomic>
 #include <random>
@@ -174,7 +173,6 @@ public:
     std::atomic<int> deaths{0};
     std::atomic<int> refused{0};
     std::atomic<bool> has_failed{false};
-    std::vector<std::atomic<bool>> is_offline{std::vector<std::atomic<bool>>(node_count * 16 * MiB / page_size)};
 
 private:
     void take(CpuId cpu, std::mt19937& random, DomainAccount* owner, std::vector<std::pair<PhysAddr, Order>>& mine)
@@ -210,9 +208,6 @@ private:
     }
     void check(PhysAddr block, Order order)
     {
-        for (std::uint64_t page = 0; page < order.pages(); ++page)
-            if (is_offline[pfn_of(block).value() + page].load(std::memory_order_relaxed))
-                has_failed.store(true, std::memory_order_relaxed);
         for (std::uint64_t at = 2048; at < order.bytes(); at += page_size)
             if (*machine.map().at<std::uint64_t>(PhysAddr{block.value() + at}) == secret)
                 has_failed.store(true, std::memory_order_relaxed);
@@ -234,55 +229,6 @@ TEST(PageAllocatorStress, EightPcpusOnFourNodesKeepTheirBooksAndTheSecretsOfTheD
     EXPECT_GE(mortals.deaths.load(), goal);
     EXPECT_TRUE(mortals.pages.is_consistent());
     mortals.pages.drain_caches();
-    for (unsigned n = 0; n < Mortals::node_count; ++n) {
-        while (mortals.pages.scrub_some(node(n), 512) > 0) {}
-        EXPECT_EQ(mortals.pages.stats(node(n)), mortals.before[n]);
-    }
-    EXPECT_TRUE(mortals.pages.is_consistent());
-    EXPECT_TRUE(test::misuse().empty());
-}
-
-// Pages go out of use and come back while all others go on; what is out, nobody gets.
-TEST(PageAllocatorStress, PagesThatGoOutOfUseAmongEightPcpusAreNeverHandedOut)
-{
-    constexpr int goal = 300;
-    Mortals mortals;
-    std::vector<std::thread> threads;
-    for (unsigned self = 0; self < Mortals::pcpus; ++self)
-        threads.emplace_back([&mortals, self] { mortals.live(self, goal); });
-    std::mt19937 random{99};
-    std::vector<PhysAddr> retired;
-    int at_once{0};
-    int pending{0};
-    while (mortals.deaths.load(std::memory_order_relaxed) < goal && !mortals.has_failed.load()) {
-        PhysAddr const page{random() % mortals.is_offline.size() * page_size};
-        std::atomic<bool>& is_offline{mortals.is_offline[pfn_of(page).value()]};
-        auto const retirement = mortals.pages.retire(page);
-        if (retirement && std::find(retired.begin(), retired.end(), page) == retired.end()) {
-            retired.push_back(page);
-            ++(*retirement == Retirement::done ? at_once : pending);
-            is_offline.store(*retirement == Retirement::done, std::memory_order_relaxed);
-        }
-        if (retired.size() < 400)
-            continue;
-        std::swap(retired[random() % retired.size()], retired.back());
-        mortals.is_offline[pfn_of(retired.back()).value()].store(false, std::memory_order_relaxed);
-        EXPECT_TRUE(mortals.pages.put_back(retired.back()).ok());
-        retired.pop_back();
-    }
-    for (std::thread& thread : threads)
-        thread.join();
-    EXPECT_FALSE(mortals.has_failed.load());
-    EXPECT_GT(at_once, 100);
-    EXPECT_GT(pending, 0);
-    mortals.pages.drain_caches();
-    EXPECT_TRUE(mortals.pages.is_consistent());
-    std::uint64_t offline{0};
-    for (unsigned n = 0; n < Mortals::node_count; ++n)
-        offline += mortals.pages.stats(node(n)).offline;
-    EXPECT_EQ(offline, retired.size()) << "also those that were in use at first";
-    for (PhysAddr const page : retired)
-        EXPECT_TRUE(mortals.pages.put_back(page).ok());
     for (unsigned n = 0; n < Mortals::node_count; ++n) {
         while (mortals.pages.scrub_some(node(n), 512) > 0) {}
         EXPECT_EQ(mortals.pages.stats(node(n)), mortals.before[n]);
