@@ -139,7 +139,7 @@ Decision NumaCredit::schedule(CpuId self, Vcpu& current, Instant now, bool force
     else if (best == nullptr)
         return go_idle(self, mine, now);
     bool migrated{false};
-    if (params_.steal_by_benefit && !best->is_boosted() && !waiting_.nodes().empty()) {
+    if (params_.steal_by_benefit && !best->is_boosted() && !waiting_.nodes().empty() && pool_.members().test(self)) {
         if (VcpuState* const better = steal_better(self, mine, *best, now)) {
             if (stays)
                 put_back(self, mine, out, now);

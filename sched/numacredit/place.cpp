@@ -33,7 +33,7 @@ std::optional<CpuId> NumaCredit::idle_near(VcpuState const& vcpu, CpuId from, bo
         NodeId const node{only_one ? *rest.first() : nearest};
         if (!rest.test(node))
             continue;
-        CpuMask found{idle_.of(node) & vcpu.vcpu.hard_affinity};
+        CpuMask found{idle_.of(node) & vcpu.vcpu.hard_affinity & pool_.members()};
         if (at_home)
             found = found & vcpu.vcpu.soft_affinity;
         if (!found.empty()) {
@@ -63,7 +63,7 @@ std::optional<CpuId> NumaCredit::roomier_idle(VcpuState const& vcpu, CpuId from)
             break;
         if (!nodes.test(node))
             continue;
-        CpuMask const found{idle_.of(node) & vcpu.vcpu.hard_affinity};
+        CpuMask const found{idle_.of(node) & vcpu.vcpu.hard_affinity & pool_.members()};
         if (found.count() > 1)
             return found.test(from) ? from : found.cycle(from);
     }
@@ -89,7 +89,7 @@ std::optional<CpuId> NumaCredit::roomier_core(VcpuState const& vcpu, CpuId from)
             break;
         if (!idle.test(node) || (node == own ? !shared : !vcpu.home.empty()))
             continue;
-        CpuMask const found{idle_.of(node)};
+        CpuMask const found{idle_.of(node) & pool_.members()};
         if (found.empty() || (node != own && found.count() < here + 2)) // empty: just gone
             continue;
         CpuId cpu{found.cycle(from)};
