@@ -121,7 +121,7 @@ def overload(b):
         # Each vCPU gets its share, so of a crowded node's a part has to be elsewhere.
         fair = usable / homes.total()
         possible = 100 * sum(min(pcpus[node], count * fair) for node, count in homes.items()) / usable
-        b.at_least(n, f"on preferred node % (possible: {possible:.0f})", b.mean(n, "guests.pref_share_pct"), possible - 1.5)
+        b.at_least(n, f"on preferred node % (possible: {possible:.0f})", b.mean(n, "guests.pref_share_pct"), possible - 0.5)
 
 
 def displaced(b):
