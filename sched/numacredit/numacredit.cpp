@@ -138,7 +138,6 @@ Decision NumaCredit::schedule(CpuId self, Vcpu& current, Instant now, bool force
         best = &out;
     else if (best == nullptr)
         return go_idle(self, mine, now);
-    bool migrated{false};
     if (params_.steal_by_benefit && !best->is_boosted() && !waiting_.nodes().empty() && pool_.members().test(self)) {
         if (VcpuState* const better = steal_better(self, mine, *best, now)) {
             if (stays)
@@ -152,7 +151,7 @@ Decision NumaCredit::schedule(CpuId self, Vcpu& current, Instant now, bool force
             put_back(self, mine, out, now);
         remove(mine, *best);
     }
-    return run(mine, *best, now, migrated);
+    return run(mine, *best, now, false);
 }
 
 // --- coming and going
@@ -278,7 +277,7 @@ CpuId NumaCredit::pick_cpu(CpuId self, Vcpu& vcpu, Instant now) noexcept
             return roomier_core(wanted, old).value_or(old);
         if (std::optional<CpuId> const idle = best_idle(wanted, old))
             return *idle;
-        return old_will_do && !away ? old : least_loaded(wanted, old, true);
+        return old_will_do && !away ? old : least_loaded(wanted, old);
     };
     CpuId const chosen{choose()};
     pool_.tracer().emit(self, now, trace::Event::picked_cpu, vcpu.domain.id.value(), vcpu.index.value(),

@@ -87,7 +87,7 @@ private:
     [[nodiscard]] std::optional<CpuId> roomier_idle(VcpuState const& vcpu, CpuId from);
     [[nodiscard]] std::optional<CpuId> roomier_core(VcpuState const& vcpu, CpuId from);
     [[nodiscard]] std::optional<CpuId> best_idle(VcpuState const& vcpu, CpuId from);
-    [[nodiscard]] CpuId least_loaded(VcpuState const& vcpu, CpuId from, bool at_home);
+    [[nodiscard]] CpuId least_loaded(VcpuState const& vcpu, CpuId from);
     // steal.cpp
     struct Loot {
         VcpuState* vcpu{nullptr};

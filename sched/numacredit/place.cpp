@@ -114,11 +114,10 @@ std::optional<CpuId> NumaCredit::best_idle(VcpuState const& vcpu, CpuId from)
 }
 
 // Of four that it may use, the one with the fewest.
-CpuId NumaCredit::least_loaded(VcpuState const& vcpu, CpuId from, bool at_home)
+CpuId NumaCredit::least_loaded(VcpuState const& vcpu, CpuId from)
 {
-    CpuMask allowed;
-    if (at_home) // a home is small, the machine may not be
-        allowed = vcpu.vcpu.soft_affinity & vcpu.vcpu.hard_affinity & pool_.members();
+    // Home first: it is small, the machine may not be.
+    CpuMask allowed{vcpu.vcpu.soft_affinity & vcpu.vcpu.hard_affinity & pool_.members()};
     if (allowed.empty())
         allowed = vcpu.vcpu.hard_affinity & pool_.members();
     if (allowed.empty()) // its pCPUs have just left; its affinity is about to be broken
@@ -143,7 +142,7 @@ CpuId NumaCredit::place(VcpuState& vcpu, CpuId old)
 {
     bool const old_will_do{may_use(vcpu.vcpu, old)};
     if (!params_.wake_placement)
-        return old_will_do ? old : least_loaded(vcpu, old, true);
+        return old_will_do ? old : least_loaded(vcpu, old);
     bool const away{vcpu.is_away(old)};
     if (std::optional<CpuId> const roomier = roomier_idle(vcpu, old))
         return *roomier;
@@ -156,7 +155,7 @@ CpuId NumaCredit::place(VcpuState& vcpu, CpuId old)
         // Nobody idles: then not to a crowd, if there are quieter places.
         if (at(old).load.load(relaxed) <= crowd || !vcpu.movable || !idle_.nodes().empty()) [[likely]]
             return old;
-        CpuId const other{least_loaded(vcpu, old, true)};
+        CpuId const other{least_loaded(vcpu, old)};
         return at(other).load.load(relaxed) < crowd ? other : old;
     }
     if (away) {
@@ -165,7 +164,7 @@ CpuId NumaCredit::place(VcpuState& vcpu, CpuId old)
     }
     if (old_will_do && idle_.test(at(old).node, old))
         return old;
-    return least_loaded(vcpu, old, true);
+    return least_loaded(vcpu, old);
 }
 
 } // namespace hv::sched::numacredit

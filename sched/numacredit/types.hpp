@@ -127,7 +127,7 @@ struct DomainState : ListNode<CappedTag> {
 };
 
 struct Counters {
-    std::uint64_t schedule{0}, stolen{0}, stolen_better{0}, came_home{0}, pulled{0}, parked{0}, boosted{0};
+    std::uint64_t schedule{0}, stolen{0}, stolen_better{0}, came_home{0};
 };
 
 struct PcpuState {

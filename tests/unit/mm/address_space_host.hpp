@@ -1,4 +1,5 @@
-// An address space over a machine's memory in an arena, whose pCPUs do what they are interrupted for at once. Floor: tests.
+// An address space over a machine's memory in an arena, whose pCPUs do what they are interrupted for at once. Floor:
+// tests.
 #pragma once
 
 #include "mm/address_space.hpp"
