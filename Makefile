@@ -28,6 +28,9 @@ KERNEL_FLAGS := $(COMMON) -g -Iarch/x86_64/include -O2 -ffreestanding -fno-excep
         -mno-red-zone -march=x86-64-v2 -fno-stack-protector -fno-asynchronous-unwind-tables -fno-pic -no-pie \
         -mcmodel=kernel -fcf-protection=none -fno-omit-frame-pointer -fno-optimize-sibling-calls -ffunction-sections -fdata-sections
 KERNEL_CXX := $(CXX) $(KERNEL_FLAGS) $(GCC_WARN) -mgeneral-regs-only -Wframe-larger-than=4096
+# What runs in ring 3: like the kernel, but it may use all registers.
+GUEST_CXX := $(CXX) $(COMMON) -g -O2 -ffreestanding -fno-exceptions -fno-rtti -fno-threadsafe-statics -march=x86-64-v2 -fno-stack-protector \
+        -fno-asynchronous-unwind-tables -fno-pic -no-pie -fcf-protection=none -ffunction-sections -fdata-sections $(GCC_WARN)
 HOST_FLAGS := $(COMMON) -g1 $(GCC_WARN) -Iarch/host/include -pthread
 
 ASAN := $(CXX) $(HOST_FLAGS) -DHV_DEBUG -fsanitize=address,undefined -fno-sanitize-recover=all
@@ -38,8 +41,9 @@ TSA := $(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unused-command-line-argument -Wn
 
 policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
 shared_src := $(sort $(wildcard arch/generic/*.cpp mm/*.cpp sched/*.cpp sched/*/*.cpp boot/acpi/*.cpp boot/scenario/*.cpp \
-        boot/info/*.cpp)) $(policy_dir_src)
+        boot/info/*.cpp boot/hypercall/*.cpp)) $(policy_dir_src)
 kernel_src := $(shared_src) $(sort $(wildcard arch/x86_64/*.cpp boot/*.cpp))
+guest_src  := $(sort $(wildcard guest/*.cpp)) sched/guest/workload.cpp
 kernel_asm := $(sort $(wildcard arch/x86_64/*.S boot/*.S))
 ktest_src  := $(sort $(wildcard tests/kernel/*.cpp))
 sabotage_src := $(sort $(wildcard tests/kernel/sabotage/*.cpp))
@@ -97,12 +101,26 @@ $(O)/kernel-debug/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
 $(O)/kernel/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
-	$(Q)$(CXX) -I. -g -MMD -MP -c $< -o $@
+	$(Q)$(CXX) -I. -Wa,-I$(O) -g -MMD -MP -c $< -o $@
 # (Two targets in one pattern rule would mean that one run makes both.)
 $(O)/kernel-debug/%.S.o: %.S
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
+	$(Q)$(CXX) -I. -Wa,-I$(O) -g -MMD -MP -c $< -o $@
+# The program of all VMs, which the kernel carries with it.
+$(O)/guest/%.cpp.o: %.cpp
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)$(GUEST_CXX) -c $< -o $@
+$(O)/guest/%.S.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$@)
 	$(Q)$(CXX) -I. -g -MMD -MP -c $< -o $@
+$(O)/guest.bin: $(call objects,guest,guest/start.S $(guest_src) arch/x86_64/runtime.cpp) guest/guest.ld
+	$(call say,LINK,$@)
+	$(Q)ld -nostdlib -static --build-id=none --gc-sections -z noexecstack -T guest/guest.ld $(filter %.o,$^) -o $(@:.bin=.elf)
+	$(Q)objcopy -O binary --only-section=.image $(@:.bin=.elf) $@
+$(O)/kernel/boot/guest_image.S.o $(O)/kernel-debug/boot/guest_image.S.o: $(O)/guest.bin
 # host: as fast as it gets, for nv. unit: with all assertions, to debug. asan, tsan: with all assertions and a sanitizer.
 $(O)/host/%.cpp.o: %.cpp
 	@mkdir -p $(@D)

@@ -4,6 +4,7 @@
 #include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/small_memory.hpp"
 #include "arch/x86_64/upcalls.hpp"
 #include "boot/refuse.hpp"
 #include "boot/scenario/populate.hpp"
@@ -13,6 +14,8 @@
 #include "boot/vm_work.hpp"
 
 #include <arch/env.hpp>
+
+#include <new>
 
 namespace hv::boot {
 namespace {
@@ -148,6 +151,17 @@ sched::System& make_system(Kernel const& k, ScenarioView scenario)
     return **system;
 }
 
+void make_vms(VmMachine& vms, Run const& run)
+{
+    std::size_t row{0};
+    for (sched::Domain const& domain : vms.system->core().domains()) {
+        std::string_view const name{ScenarioView::text(run.scenario.domains()[row].name)};
+        if (auto const made = make_vm(vms, const_cast<sched::Domain&>(domain), *run.accounts[row], name); !made)
+            refuse("VM {}: {}; give the nodes more memory", name, text_of(made.error()));
+        ++row;
+    }
+}
+
 // Domains, their tasks and the end of the run. From here on the scheduler is in charge.
 void begin(VmMachine& vms, Run const& run)
 {
@@ -160,8 +174,7 @@ void begin(VmMachine& vms, Run const& run)
     if (!created)
         refuse_because(created.error());
     use_real_memory(*vms.system, run.accounts);
-    if (auto const tasks = make_guest_tasks(vms); !tasks)
-        refuse("vCPUs: {}; give the nodes more memory", arch::text_of(tasks.error()));
+    make_vms(vms, run);
     arch::tell_host("scenario start={} end={}", vms.origin.ns(), end.ns());
     env.arm(CpuId{0}, end_of_run_timer, end);
     env.arm(CpuId{0}, life_timer, vms.origin + life_period);
@@ -173,8 +186,11 @@ void begin(VmMachine& vms, Run const& run)
 
 arch::ExitCode run_scenario(Kernel& k)
 {
-    static constinit VmMachine vms;
     ScenarioView const view{read_scenario(k)};
+    void* const memory{arch::allocate_memory(NodeId{0}, sizeof(VmMachine), alignof(VmMachine))};
+    if (memory == nullptr)
+        refuse("scenario: no memory to begin with; give node 0 more");
+    VmMachine& vms{*::new (memory) VmMachine{}};
     auto const homes = find_homes(view);
     auto const accounts = [&] {
         arch::IrqSave const irqs;

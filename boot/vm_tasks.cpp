@@ -3,41 +3,23 @@
 #include "arch/x86_64/call.hpp"
 #include "arch/x86_64/clock.hpp"
 #include "arch/x86_64/console.hpp"
-#include "arch/x86_64/context.hpp"
 #include "arch/x86_64/instructions.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/small_memory.hpp"
 #include "arch/x86_64/upcalls.hpp"
+#include "boot/vm_task.hpp"
 
 #include <new>
 
 namespace hv::boot {
 namespace {
 
-using sched::guest::Guest;
-using sched::guest::Outcome;
-
-struct Task {
-    VmMachine& vms;
-    arch::Context context{};
-    // Who ran before, until its context is known to be saved: set by whoever switches to this task.
-    sched::Vcpu* came_from{nullptr};
-};
-
-Task& task_of(sched::Vcpu& vcpu) { return *static_cast<Task*>(vcpu.context); }
-
-Task* make_task(VmMachine& vms, NodeId node)
-{
-    void* const memory{arch::allocate_memory(node, sizeof(Task), alignof(Task))};
-    return memory == nullptr ? nullptr : ::new (memory) Task{vms};
-}
-
 // The first thing a task does when it has been switched to: only now is the previous one's stack left alone.
 void finish_switch(Task& task)
 {
     sched::Vcpu* const previous{task.came_from};
     task.came_from = nullptr;
-    task.vms.system->context_saved(arch::this_cpu(), *previous, arch::clock_now());
+    task.machine.system->context_saved(arch::this_cpu(), *previous, arch::clock_now());
 }
 
 void on_reschedule(void* self, CpuId cpu, Instant now)
@@ -53,6 +35,10 @@ void on_reschedule(void* self, CpuId cpu, Instant now)
     Task& outgoing{task_of(*change.previous)};
     Task& incoming{task_of(*change.next)};
     incoming.came_from = change.previous;
+    if (outgoing.vcpu != nullptr)
+        outgoing.vcpu->leave_processor();
+    if (incoming.vcpu != nullptr)
+        incoming.vcpu->enter_processor();
     arch::switch_to(outgoing.context, incoming.context);
     finish_switch(outgoing); // Switched back to, perhaps on another pCPU.
 }
@@ -70,22 +56,32 @@ void on_timer(void* self, CpuId cpu, TimerId timer, Instant now)
     }
 }
 
-// The program of every guest task. Starts with interrupts off.
+// The VM has no more use for this vCPU, or the other way round.
+void end_vm(VcpuTask& vcpu, arch::Ring3Outcome const& outcome)
+{
+    VmMachine& machine{vcpu.task.machine};
+    bool const is_asked_for{outcome.end == arch::Ring3End::hypercall};
+    bool const is_first{is_asked_for ? VmEnd::shut_down(machine, vcpu.vm(), outcome.registers.rdi)
+                                     : VmEnd::crash(machine, vcpu.vm())};
+    if (!is_first)
+        return;
+    arch::Line line{arch::Output::console};
+    if (is_asked_for)
+        return print(line.sink(), "VM {} has shut down, exit code {}", vcpu.vm().name(), outcome.registers.rdi);
+    print(line.sink(), "VM {} crashed: vCPU {}: ", vcpu.vm().name(), vcpu.guest().vcpu.index);
+    describe(line.sink(), outcome);
+}
+
+// What every guest task runs. Starts with interrupts off.
 [[noreturn]] void run_guest(void* argument)
 {
-    Guest& guest{*static_cast<Guest*>(argument)};
-    Task& task{task_of(guest.vcpu)};
-    finish_switch(task);
-    while (true) {
-        Instant const now{arch::clock_now()};
-        sched::guest::Action const action{next(guest.work, now)};
-        Outcome const outcome{task.vms.system->guests().perform(arch::this_cpu(), guest, action, now)};
-        // A wait asked for this; so may a notification have done. Comes back when this vCPU is to run again.
-        arch::reschedule_if_asked();
-        while (outcome == Outcome::computes && guest.computing) {
-            arch::enable_and_halt();
-            arch::irqs_disable();
-        }
+    VcpuTask& vcpu{*static_cast<VcpuTask*>(argument)};
+    finish_switch(vcpu.task);
+    end_vm(vcpu, vcpu.run_in_ring3());
+    for (;;) {
+        arch::reschedule_if_asked(); // does not come back
+        arch::enable_and_halt();
+        arch::irqs_disable();
     }
 }
 
@@ -96,8 +92,9 @@ void bring_this_pcpu_under(void* argument)
     auto& vms = *static_cast<VmMachine*>(argument);
     CpuId const cpu{arch::this_cpu()};
     sched::Vcpu& idle{*vms.system->core().pool().pcpu(cpu).idle};
-    idle.context = make_task(vms, arch::this_percpu().node);
-    HV_ASSERT(idle.context != nullptr);
+    void* const memory{arch::allocate_memory(arch::this_percpu().node, sizeof(Task), alignof(Task))};
+    HV_ASSERT(memory != nullptr);
+    idle.context = ::new (memory) Task{.machine = vms};
     vms.system->pcpu_up(cpu, arch::clock_now());
 }
 
@@ -126,21 +123,6 @@ void stop_other_pcpus(VmMachine& vms)
         arch::relax();
 }
 
-Status<arch::StackError> make_guest_tasks(VmMachine& vms)
-{
-    Topology const& topology{vms.system->core().pool().topology()};
-    for (Guest* const guest : vms.system->guests().all()) {
-        NodeId const node{topology.node_of(guest->vcpu.processor())};
-        auto const stack = arch::allocate_stack(node);
-        Task* const task{make_task(vms, node)};
-        if (!stack)
-            return fail(stack.error());
-        if (task == nullptr)
-            return fail(arch::StackError::no_memory);
-        guest->vcpu.context = task;
-        arch::prepare(task->context, stack->top(), run_guest, guest);
-    }
-    return done;
-}
+void prepare_guest_task(VcpuTask& task) { arch::prepare(task.task.context, task.stack().top(), run_guest, &task); }
 
 } // namespace hv::boot

@@ -1,15 +1,15 @@
 // vCPUs as tasks of the kernel: what makes the scheduler's decisions happen.
 //
-// A guest vCPU is a task in ring 0 with a stack on its node; it asks its workload for the next action and carries it
-// out through the guest layer. A phase of computation is spent halted, with the pCPU's timer set for its end. Each
-// pCPU's idle vCPU is the task that the pCPU started with. Everything the scheduler is told comes through the up-calls
-// installed here.
+// A vCPU of a VM is a task with a stack on its node that runs the guest image in ring 3, in the VM's address space;
+// what it asks for by hypercall is carried out through the guest layer, on that stack. A phase of computation is spent
+// halted, with the pCPU's timer set for its end. Each pCPU's idle vCPU is the task that the pCPU started with.
+// Everything the scheduler is told comes through the up-calls installed here.
 //
 // Locking: none; a task is touched by the pCPU that runs it, and the scheduler never lets two run it. Floor: boot.
 #pragma once
 
-#include "arch/generic/result.hpp"
-#include "arch/x86_64/stacks.hpp"
+#include "arch/generic/list.hpp"
+#include "boot/vm.hpp"
 #include "sched/system.hpp"
 
 #include <atomic>
@@ -22,8 +22,11 @@ inline constexpr TimerId end_of_run_timer{8};
 inline constexpr TimerId life_timer{9};
 inline constexpr Duration life_period{Duration::from_ms(100)};
 
+class VcpuTask;
+
 struct VmMachine {
     sched::System* system{nullptr};
+    List<Vm, VmsTag> vms; // in order of creation
     // Called on pCPU 0, interrupts off, when end_of_run_timer fires. Does not return.
     void (*at_end)(VmMachine& vms, Instant now){nullptr};
     Instant origin;        // when the scenario began
@@ -38,7 +41,7 @@ void install_vm_up_calls(VmMachine& vms);
 void bring_pcpus_under(VmMachine& vms);
 // Halts every other pCPU for good, each at its next reschedule, so in no critical section; returns when all have.
 void stop_other_pcpus(VmMachine& vms);
-// A task for each guest. Interrupts off.
-[[nodiscard]] Status<arch::StackError> make_guest_tasks(VmMachine& vms);
+// Has the task begin at its program when it is first switched to. Interrupts off.
+void prepare_guest_task(VcpuTask& task);
 
 } // namespace hv::boot

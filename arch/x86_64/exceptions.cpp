@@ -117,7 +117,7 @@ void handle_exception(TrapFrame& frame) noexcept
             return;
     }
     if (is_from_ring3(frame) && !is_machines_own(frame))
-        end_ring3(frame);
+        return handle_ring3_exception(frame);
     ExpectedFault* const expected{this_percpu().expected_fault};
     if (expected == nullptr || static_cast<std::uint64_t>(expected->vector) != frame.vector)
         report(frame);

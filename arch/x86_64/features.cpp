@@ -36,7 +36,10 @@ constexpr Needed needed[]{
 
 constexpr std::uint64_t cr0_monitor_coprocessor = 1u << 1;
 constexpr std::uint64_t cr0_emulation = 1u << 2;
+constexpr std::uint64_t cr0_task_switched = 1u << 3;
+constexpr std::uint64_t cr0_numeric_error = 1u << 5;
 constexpr std::uint64_t cr0_write_protect = 1u << 16;
+constexpr std::uint64_t cr4_vector_state = 3u << 9; // FXSAVE keeps it; its errors are exceptions
 constexpr std::uint64_t cr4_umip = 1u << 11;
 constexpr std::uint64_t cr4_smep = 1u << 20;
 constexpr std::uint64_t cr4_smap = 1u << 21;
@@ -78,9 +81,11 @@ bool features_suffice() noexcept
 void features_enable() noexcept
 {
     write_msr(msr_efer, read_msr(msr_efer) | efer_no_execute);
-    // The kernel saves no vector registers; a vector instruction, wherever it comes from, must fault.
-    write_cr0((read_cr0() | cr0_write_protect | cr0_emulation) & ~cr0_monitor_coprocessor);
-    std::uint64_t cr4{read_cr4()};
+    // Vector registers are ring 3's: the kernel is compiled without, and exchanges them with the tasks
+    // (ring3_state.hpp). XSAVE stays off, so that there is nothing beyond what FXSAVE keeps.
+    write_cr0((read_cr0() | cr0_write_protect | cr0_monitor_coprocessor | cr0_numeric_error) &
+              ~(cr0_emulation | cr0_task_switched));
+    std::uint64_t cr4{read_cr4() | cr4_vector_state};
     if (cpuid(0).eax >= 7) {
         CpuidLeaf const leaf{cpuid(7)};
         if (has_bit(leaf.ebx, 7))

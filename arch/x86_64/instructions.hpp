@@ -40,6 +40,7 @@ inline constexpr std::uint32_t msr_efer = 0xC0000080;
 inline constexpr std::uint32_t msr_star = 0xC0000081;
 inline constexpr std::uint32_t msr_lstar = 0xC0000082;
 inline constexpr std::uint32_t msr_syscall_mask = 0xC0000084;
+inline constexpr std::uint32_t msr_fs_base = 0xC0000100;
 inline constexpr std::uint32_t msr_gs_base = 0xC0000101;
 inline constexpr std::uint32_t msr_other_gs_base = 0xC0000102; // exchanged by swapgs
 inline constexpr std::uint64_t efer_system_calls = 1u << 0;

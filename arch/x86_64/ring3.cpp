@@ -13,7 +13,8 @@ extern "C" {
 extern char system_call_entry[]; // NOLINT(readability-identifier-naming): vectors.S
 void ring3_enter(hv::arch::TrapFrame const* registers, void* run);
 [[noreturn]] void ring3_leave(hv::arch::TrapFrame const* frame);
-void handle_system_call(hv::arch::TrapFrame* frame) noexcept;
+// Whether the way back is that of an interrupt: to anywhere.
+bool handle_system_call(hv::arch::TrapFrame* frame) noexcept;
 }
 
 namespace hv::arch {
@@ -22,10 +23,12 @@ namespace {
 constexpr std::uint64_t flags_at_entry = 0x202; // interrupts on
 // What SYSCALL clears: whatever ring 3 could set to confuse the kernel (TF, IF, DF, IOPL, NT, AC).
 constexpr std::uint64_t flags_cleared = 0x47700;
+// What ring 3 may have changed itself: CF, PF, AF, ZF, SF, TF, DF, OF, NT, AC, ID.
+constexpr std::uint64_t flags_of_ring3 = 0x244dd5;
 
 // Where vectors.S leaves it: right above every frame from ring 3.
 struct Run {
-    HypercallHandler const* handler;
+    Ring3Handlers const* handlers;
     Ring3Outcome* outcome;
 };
 Run& run_of(TrapFrame const& frame)
@@ -45,7 +48,7 @@ Run& run_of(TrapFrame const& frame)
 } // namespace
 
 Ring3Outcome run_in_ring3(VirtAddr entry, VirtAddr stack, std::uint64_t argument,
-                          HypercallHandler const& handler) noexcept
+                          Ring3Handlers const& handlers) noexcept
 {
     // The way to an address that is none ends in a fault of ring 0's, with ring 3's GS.
     HV_ASSERT(irqs_are_off() && entry.value() < ring3_limit);
@@ -57,7 +60,7 @@ Ring3Outcome run_in_ring3(VirtAddr entry, VirtAddr stack, std::uint64_t argument
     registers.rsp = stack.value();
     registers.ss = user_data_selector;
     Ring3Outcome outcome;
-    Run run{&handler, &outcome};
+    Run run{&handlers, &outcome};
     ring3_enter(&registers, &run);
     return outcome;
 }
@@ -70,7 +73,21 @@ void describe(Sink& sink, Ring3Outcome const& outcome) noexcept
     print(sink, " at {:x}", outcome.registers.rip);
 }
 
-void end_ring3(TrapFrame const& frame) noexcept { leave(frame, Ring3End::exception); }
+void ring3_make_safe(TrapFrame& frame) noexcept
+{
+    HV_ASSERT(frame.rip < ring3_limit);
+    frame.cs = user_code_selector;
+    frame.ss = user_data_selector;
+    frame.rflags = (frame.rflags & flags_of_ring3) | flags_at_entry;
+}
+
+void handle_ring3_exception(TrapFrame& frame) noexcept
+{
+    Ring3Handlers const& handlers{*run_of(frame).handlers};
+    if (handlers.fault == nullptr || !handlers.fault(handlers.self, frame, read_cr2()))
+        leave(frame, Ring3End::exception);
+    ring3_make_safe(frame);
+}
 
 void ring3_enable() noexcept
 {
@@ -87,11 +104,15 @@ void ring3_enable() noexcept
 
 } // namespace hv::arch
 
-void handle_system_call(hv::arch::TrapFrame* frame) noexcept
+bool handle_system_call(hv::arch::TrapFrame* frame) noexcept
 {
     using namespace hv::arch;
-    HypercallHandler const& handler{*run_of(*frame).handler};
-    if (!handler.handle(handler.self, *frame))
+    Ring3Handlers const& handlers{*run_of(*frame).handlers};
+    Ring3Next const next{handlers.hypercall(handlers.self, *frame)};
+    if (next == Ring3Next::ends) [[unlikely]]
         leave(*frame, Ring3End::hypercall);
+    if (next == Ring3Next::goes_elsewhere) [[unlikely]]
+        ring3_make_safe(*frame);
     reschedule_if_asked();
+    return next == Ring3Next::goes_elsewhere;
 }

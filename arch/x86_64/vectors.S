@@ -120,7 +120,7 @@ save_and_handle_anywhere:
 
 // SYSCALL: return address in rcx, flags in r11, interrupts off and the stack still the guest's. The return may use
 // SYSRET, which must not be given a non-canonical address: no page is mapped where that could come from (user_end in
-// mm/page_tree.hpp), and nobody changes the frame's rip.
+// mm/page_tree.hpp), and who changes the frame's rip leaves like from an interrupt.
     .balign 16
     .globl system_call_entry
 system_call_entry:
@@ -137,6 +137,8 @@ system_call_entry:
     save_registers
     movq %rsp, %rdi
     call handle_system_call
+    testb %al, %al
+    jnz leave_trap
     note_ring0_stack
     restore_registers
     addq $16, %rsp

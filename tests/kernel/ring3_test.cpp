@@ -8,7 +8,6 @@
 #include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/watchdog.hpp"
-#include "boot/hypercalls.hpp"
 #include "boot/selftest.hpp"
 #include "tests/kernel/support.hpp"
 
@@ -50,8 +49,10 @@ PROGRAM(guest_far_call, "pushq $8\n leaq 1f(%rip), %rax\n pushq %rax\n lretq\n1:
 PROGRAM(guest_ss, "movl $0x10, %eax\n movl %eax, %ss");
 PROGRAM(guest_divide, "xorl %ecx, %ecx\n movl $1, %eax\n xorl %edx, %edx\n divl %ecx");
 PROGRAM(guest_ud2, "ud2");
-PROGRAM(guest_sse, "xorps %xmm0, %xmm0");
-PROGRAM(guest_x87, "fld1");
+// Both with the error's mask off: divide by zero. (QEMU 7.2 has no vector errors: it goes on to the ud2.)
+PROGRAM(guest_sse, "pushq $0x1d80\n ldmxcsr (%rsp)\n movl $1, %eax\n cvtsi2ssl %eax, %xmm0\n xorps %xmm1, %xmm1\n"
+                   "divss %xmm1, %xmm0\n ud2");
+PROGRAM(guest_x87, "pushq $0x37b\n fldcw (%rsp)\n fld1\n fldz\n fdivrp\n fwait\n ud2");
 PROGRAM(guest_step, "pushfq\n orl $0x100, (%rsp)\n popfq\n nop\n nop\n ud2");
 PROGRAM(guest_push, "movq %rdi, %rsp\n pushq %rax");
 PROGRAM(guest_overflow, "1: pushq %rax\n jmp 1b");
@@ -62,7 +63,7 @@ PROGRAM(guest_calls, "xorl %esp, %esp\n"
                      "movl $1000, %ebx\n"
                      "1: movl $0x5EED, %edi\n xorl %eax, %eax\n syscall\n testq %rax, %rax\n jnz 2f\n"
                      "cmpl $0x5EED, %edi\n jne 2f\n decl %ebx\n jnz 1b\n"
-                     "movl $1, %eax\n syscall\n cmpq $1, %rax\n jne 2f\n"
+                     "movl $1, %eax\n syscall\n cmpq $2, %rax\n jne 2f\n"
                      "movl $99, %eax\n syscall\n cmpq $-1, %rax\n jne 2f\n"
                      "movabsq $0x8000000000000002, %rax\n syscall\n cmpq $-1, %rax\n jne 2f\n"
                      "xorl %edi, %edi\n jmp 3f\n2: movl $1, %edi\n3: movl $2, %eax\n syscall\n ud2");
@@ -147,7 +148,7 @@ bool all_end_as_they_should(Escape const (&attempts)[count])
     return all;
 }
 
-constexpr unsigned divide = 0, debug = 1, undefined = 6, no_x87 = 7, protection = 13, page = 14;
+constexpr unsigned divide = 0, debug = 1, undefined = 6, protection = 13, page = 14, x87_error = 16;
 constexpr std::uint64_t read_forbidden = 5, write_forbidden = 7, fetch_forbidden = 0x15, read_missing = 4,
                         write_missing = 6, fetch_missing = 0x14;
 
@@ -253,8 +254,8 @@ HV_SELFTEST(ring3_exceptions_end_the_guest)
 {
     Escape const attempts[]{{"divide by zero", HV_CODE(guest_divide), 0, divide, 0},
                             {"ud2", HV_CODE(guest_ud2), 0, undefined, 0},
-                            {"vector registers", HV_CODE(guest_sse), 0, undefined, 0},
-                            {"x87", HV_CODE(guest_x87), 0, no_x87, 0},
+                            {"an error of vector registers", HV_CODE(guest_sse), 0, any, 0},
+                            {"an error of x87", HV_CODE(guest_x87), 0, x87_error, 0},
                             {"single step", HV_CODE(guest_step), 0, debug, 0}};
     HV_CHECK(all_end_as_they_should(attempts));
 }

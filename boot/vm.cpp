@@ -1,0 +1,137 @@
+#include "boot/vm.hpp"
+
+#include "arch/x86_64/clock.hpp"
+#include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/small_memory.hpp"
+#include "boot/guest_image.hpp"
+#include "boot/vm_task.hpp"
+#include "guest/state.hpp"
+
+#include <new>
+
+namespace hv::boot {
+namespace {
+
+// Pages that are charged on top of a VM's memory: State and stack of each vCPU, and tables.
+std::uint64_t own_pages(std::uint32_t vcpus)
+{
+    constexpr std::uint64_t upper_tables = 6, vcpus_of_a_table = 32;
+    return upper_tables + vcpus / vcpus_of_a_table + std::uint64_t{vcpus} * 2;
+}
+
+NodeMask nodes_of(mm::DomainAccount const& account, sched::Domain& domain, Topology const& topology)
+{
+    NodeMask nodes;
+    for (NodeId const node : topology.nodes())
+        if (account.pages_on(node) != 0)
+            nodes.set(node);
+    if (nodes.empty())
+        nodes.set(domain.vcpus.empty() ? NodeId{0} : topology.node_of((*domain.vcpus.begin()).processor()));
+    return nodes;
+}
+
+template <typename T, typename... Args>
+T* make(NodeId node, Args&&... args)
+{
+    void* const memory{arch::allocate_memory(node, sizeof(T), alignof(T))};
+    return memory == nullptr ? nullptr : ::new (memory) T(static_cast<Args&&>(args)...);
+}
+
+// What the guest begins with. Steps of a recording lie in the kernel's memory: the guest asks for them.
+guest::State first_state(sched::guest::WorkloadState const& work)
+{
+    guest::State state{};
+    state.work = work;
+    state.work.workload.steps = {};
+    state.work.next_step = 0;
+    return state;
+}
+
+} // namespace
+
+Vm::Vm(sched::Domain& d, mm::DomainAccount& a, std::string_view called, NodeMask on)
+    : domain{d}, account{a}, nodes{on}, space{*on.first(), &a}
+{
+    name_length_ = called.size() < longest_name ? called.size() : longest_name;
+    for (std::size_t i = 0; i < name_length_; ++i)
+        name_[i] = called[i];
+}
+
+std::string_view text_of(VmError error)
+{
+    switch (error) {
+    case VmError::no_such_vm:
+        return "there is no such VM";
+    case VmError::no_memory:
+        return "no memory left";
+    case VmError::not_running:
+        return "the VM has ended";
+    }
+    return "?";
+}
+
+namespace {
+
+Status<VmError> add_task(VmMachine& machine, Vm& vm, sched::guest::Guest& guest)
+{
+    NodeId const node{machine.system->core().pool().topology().node_of(guest.vcpu.processor())};
+    std::uint64_t const base{guest::state_at(guest.vcpu.index)};
+    guest::State const state{first_state(guest.work)};
+    auto const stack = arch::allocate_stack(node);
+    if (!stack ||
+        !vm.space.add_page(VirtAddr{base}, vm.space.node(), std::as_bytes(std::span{&state, 1}), Access::read_write) ||
+        !vm.space.add_page(VirtAddr{base + guest::stack_offset}, vm.space.node(), {}, Access::read_write))
+        return fail(VmError::no_memory);
+    auto* const task = make<VcpuTask>(node, machine, vm, guest, *stack);
+    if (task == nullptr)
+        return fail(VmError::no_memory);
+    guest.vcpu.context = &task->task;
+    prepare_guest_task(*task);
+    return done;
+}
+
+} // namespace
+
+Result<Vm*, VmError> make_vm(VmMachine& machine, sched::Domain& domain, mm::DomainAccount& account,
+                             std::string_view name)
+{
+    Topology const& topology{machine.system->core().pool().topology()};
+    NodeMask const nodes{nodes_of(account, domain, topology)};
+    account.set_max_pages(account.total() + own_pages(domain.vcpu_count));
+    Vm* const vm{make<Vm>(*nodes.first(), domain, account, name, nodes)};
+    if (vm == nullptr || !vm->space.build() || !vm->space.share(VirtAddr{guest::image_at}, guest_image_pages()))
+        return fail(VmError::no_memory);
+    for (sched::Vcpu& vcpu : domain.vcpus)
+        if (auto const added = add_task(machine, *vm, machine.system->guests().of(vcpu)); !added)
+            return fail(added.error());
+    machine.vms.push_back(*vm);
+    return vm;
+}
+
+Vm* find_vm(VmMachine& machine, DomainId id)
+{
+    for (Vm& vm : machine.vms)
+        if (vm.domain.id == id)
+            return &vm;
+    return nullptr;
+}
+
+bool VmEnd::shut_down(VmMachine& machine, Vm& vm, std::uint64_t exit_code)
+{
+    vm.exit_code_.store(exit_code, std::memory_order_relaxed);
+    return end(machine, vm, VmState::shut_down);
+}
+
+bool VmEnd::crash(VmMachine& machine, Vm& vm) { return end(machine, vm, VmState::crashed); }
+
+bool VmEnd::end(VmMachine& machine, Vm& vm, VmState how)
+{
+    VmState expected{VmState::runs};
+    if (!vm.state_.compare_exchange_strong(expected, how))
+        return false;
+    for (sched::Vcpu& vcpu : vm.domain.vcpus)
+        machine.system->core().pause_nosync(arch::this_cpu(), vcpu, arch::clock_now());
+    return true;
+}
+
+} // namespace hv::boot

@@ -1,0 +1,82 @@
+// VMs: what belongs to a domain beside its scheduler data, memory and address space and name, and what is done with a
+// whole one: made, paused, ended.
+//
+// A VM ends by itself, when it shuts down or a fault without handler stops it for good: its vCPUs never run again then,
+// and a line on the console says why. Memory is its account's; pages for the address space, each vCPU's State and stack
+// are charged to it on top of what it was given. The scheduler's data of a domain stays (sched/core.hpp).
+//
+// Locking: life_cycle calls, one at a time, from one task; everything else as it says. Interrupts off. Floor: boot.
+#pragma once
+
+#include "arch/generic/list.hpp"
+#include "arch/generic/mask.hpp"
+#include "boot/guest_space.hpp"
+#include "boot/vm_console.hpp"
+#include "sched/system.hpp"
+
+#include <atomic>
+#include <string_view>
+
+namespace hv::boot {
+
+struct VmMachine;
+
+enum class VmState : std::uint8_t {
+    runs, // unless it is paused
+    shut_down,
+    crashed,
+};
+
+struct VmsTag;
+
+struct Vm : ListNode<VmsTag> {
+    static constexpr std::size_t longest_name = 31;
+
+    // `nodes`: where its memory is, not empty.
+    Vm(sched::Domain& d, mm::DomainAccount& a, std::string_view called, NodeMask on);
+
+    [[nodiscard]] std::string_view name() const { return {name_.data(), name_length_}; }
+    [[nodiscard]] VmState state() const { return state_.load(std::memory_order_relaxed); }
+    // Of one that has shut down.
+    [[nodiscard]] std::uint64_t exit_code() const { return exit_code_.load(std::memory_order_relaxed); }
+
+    sched::Domain& domain;
+    mm::DomainAccount& account;
+    NodeMask const nodes;
+    GuestSpace space;
+    ConsoleBudget console;
+
+private:
+    friend class VmEnd;
+
+    std::array<char, longest_name> name_{};
+    std::size_t name_length_{0};
+    std::atomic<std::uint64_t> exit_code_{0};
+    std::atomic<VmState> state_{VmState::runs};
+};
+
+enum class VmError : std::uint8_t {
+    no_such_vm,
+    no_memory,
+    not_running, // it has ended
+};
+[[nodiscard]] std::string_view text_of(VmError error);
+
+// A VM for a domain whose vCPUs and guests exist but have not been started, with a task in ring 3 for each of them.
+// Errors: no_memory; what was taken stays with the account then.
+[[nodiscard]] Result<Vm*, VmError> make_vm(VmMachine& machine, sched::Domain& domain, mm::DomainAccount& account,
+                                           std::string_view name);
+// nullptr: there is none.
+[[nodiscard]] Vm* find_vm(VmMachine& machine, DomainId id);
+
+// Ends a VM from one of its own vCPUs: none of them runs again. Only the first call does anything, and says so.
+class VmEnd {
+public:
+    [[nodiscard]] static bool shut_down(VmMachine& machine, Vm& vm, std::uint64_t exit_code);
+    [[nodiscard]] static bool crash(VmMachine& machine, Vm& vm);
+
+private:
+    static bool end(VmMachine& machine, Vm& vm, VmState how);
+};
+
+} // namespace hv::boot
