@@ -75,7 +75,10 @@ bool WakePairs::is_notification(std::uint32_t waker, std::uint32_t wakee, bool i
 
 std::uint64_t Recorder::ns_of(std::uint64_t stamp) const
 {
-    return static_cast<std::uint64_t>(static_cast<double>(stamp - scene_.first()) * 1e9 / static_cast<double>(hz_));
+    // A damaged stamp may lie beyond all that 64 bits can say; a scenario of such a length is refused.
+    constexpr double most_ns = 1e18;
+    double const ns = static_cast<double>(stamp - scene_.first()) * 1e9 / static_cast<double>(hz_);
+    return static_cast<std::uint64_t>(std::min(ns, most_ns));
 }
 
 void Recorder::add(Live& vcpu, StepKind kind, std::uint64_t ns, std::uint32_t target)
