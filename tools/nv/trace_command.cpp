@@ -33,40 +33,34 @@ DumpFilter filter_of(TraceOptions const& options)
 
 ExitCode trace_summary(TraceOptions const& options)
 {
-    TraceFacts facts{facts_of(options)};
-    MappedFile const file{options.file};
-    TraceStream stream{file};
-    std::vector<std::uint32_t> const pcpus{stream.pcpus()};
-    if (pcpus.empty())
-        return report_damage(stream, options.file);
-    std::uint64_t const hertz = hertz_of(facts, file, options.file);
-    std::optional<RecordedRun> const run{facts.run};
+    TraceInput input{options};
+    if (input.pcpus.empty())
+        return report_damage(input.stream, options.file);
+    std::optional<RecordedRun> const run{input.facts.run};
     std::optional<RunMeter> meter;
     if (run)
         meter.emplace(*run);
-    Summariser summariser{std::move(facts), hertz, pcpus};
-    while (std::optional<Record> const record = stream.next()) {
+    Summariser summariser{std::move(input.facts), input.hertz, input.pcpus};
+    while (std::optional<Record> const record = input.stream.next()) {
         summariser.record(*record);
         if (meter)
             meter->record(*record);
     }
-    TraceFigures const figures{summariser.finish(stream.windows())};
+    TraceFigures const figures{summariser.finish(input.stream.windows())};
     if (options.json)
-        fmt::print("{}", trace_json(figures, file.bytes().size(), meter ? run_json(*run, meter->finish()) : ""));
+        fmt::print("{}", trace_json(figures, input.file.bytes().size(), meter ? run_json(*run, meter->finish()) : ""));
     else
         fmt::print("{}", trace_text(figures, options.file));
-    return report_damage(stream, options.file);
+    return report_damage(input.stream, options.file);
 }
 
 ExitCode trace_dump(TraceOptions const& options)
 {
-    TraceFacts facts{facts_of(options)};
     DumpFilter const filter{filter_of(options)};
-    MappedFile const file{options.file};
-    TraceStream stream{file};
-    auto const hertz = static_cast<double>(stream.pcpus().empty() ? 1 : hertz_of(facts, file, options.file));
+    TraceInput input{options};
+    auto const hertz = static_cast<double>(input.hertz);
     std::optional<std::uint64_t> first;
-    while (std::optional<Record> const record = stream.next()) {
+    while (std::optional<Record> const record = input.stream.next()) {
         if (!first && record->has_stamp)
             first = record->stamp;
         // Before any stamp there is no time: zero.
@@ -75,7 +69,7 @@ ExitCode trace_dump(TraceOptions const& options)
         if (filter.passes(*record, seconds))
             fmt::print("{}\n", dump_line(*record, seconds));
     }
-    return report_damage(stream, options.file);
+    return report_damage(input.stream, options.file);
 }
 
 ExitCode trace_check(TraceOptions const& options)

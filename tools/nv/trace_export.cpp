@@ -22,23 +22,19 @@ constexpr std::uintmax_t easy_page_bytes = std::uintmax_t{50} << 20; // for a br
 template <typename MakeExporter>
 ExitCode convert(TraceOptions const& options, MakeExporter const& make_exporter)
 {
-    TraceFacts facts{facts_of(options)};
-    MappedFile const file{options.file};
-    TraceStream stream{file};
-    std::vector<std::uint32_t> const pcpus{stream.pcpus()};
-    if (pcpus.empty())
-        return report_damage(stream, options.file);
-    std::uint64_t const hertz = hertz_of(facts, file, options.file);
-    auto exporter = make_exporter(facts, hertz, pcpus);
+    TraceInput input{options};
+    if (input.pcpus.empty())
+        return report_damage(input.stream, options.file);
+    auto exporter = make_exporter(input.facts, input.hertz, input.pcpus);
     {
-        Progress progress{options.file, file.bytes().size()};
-        while (std::optional<Record> const record = stream.next()) {
+        Progress progress{options.file, input.file.bytes().size()};
+        while (std::optional<Record> const record = input.stream.next()) {
             progress.read(*record);
             exporter.record(*record);
         }
     }
     exporter.finish();
-    return report_damage(stream, options.file);
+    return report_damage(input.stream, options.file);
 }
 
 } // namespace

@@ -59,6 +59,12 @@ std::uint64_t hertz_of(TraceFacts& facts, MappedFile const& bytes, std::string_v
     return facts.clock_hz.value_or(standard_hertz);
 }
 
+TraceInput::TraceInput(TraceOptions const& options)
+    : facts{facts_of(options)}, file{options.file}, stream{file}, pcpus{stream.pcpus()},
+      hertz{pcpus.empty() ? 1 : hertz_of(facts, file, options.file)}
+{
+}
+
 ExitCode report_damage(TraceStream const& stream, std::string_view file)
 {
     for (Damage const& damage : stream.damages())

@@ -9,6 +9,7 @@
 
 #include <cstdint>
 #include <string_view>
+#include <vector>
 
 namespace hv::nv {
 
@@ -18,5 +19,16 @@ namespace hv::nv {
 [[nodiscard]] std::uint64_t hertz_of(TraceFacts& facts, MappedFile const& bytes, std::string_view file);
 // A line on stderr for each damage; `failed` if there is any. Once the stream is read.
 [[nodiscard]] ExitCode report_damage(TraceStream const& stream, std::string_view file);
+
+// A trace and what is known of it, for one pass. Throws (bad_input, failed) if there is no such file or facts are bad.
+struct TraceInput {
+    explicit TraceInput(TraceOptions const& options);
+
+    TraceFacts facts;
+    MappedFile file;
+    TraceStream stream;
+    std::vector<std::uint32_t> pcpus; // ascending; none: the file has no record, which its damages say
+    std::uint64_t hertz;              // 1 without any pCPU
+};
 
 } // namespace hv::nv
