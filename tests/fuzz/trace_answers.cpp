@@ -1,5 +1,6 @@
 #include "arch/generic/assert.hpp"
 #include "tests/fuzz/target.hpp"
+#include "tests/support/trace_figures.hpp"
 #include "tools/nv/errors.hpp"
 #include "tools/nv/pack.hpp"
 #include "tools/nv/replay.hpp"
@@ -15,15 +16,6 @@ using namespace hv::nv;
 using Bytes = std::span<std::byte const>;
 
 constexpr std::uint64_t hertz = 1'000'000'000;
-
-TraceFigures figures_of(Bytes file)
-{
-    TraceStream stream{file};
-    Summariser summariser{{}, hertz, stream.pcpus()};
-    while (std::optional<Record> const record = stream.next())
-        summariser.record(*record);
-    return summariser.finish(stream.windows());
-}
 
 // The two halves, or one twice; what differs has a place, and both can be looked at there.
 void diff(Bytes a, Bytes b)

@@ -1,20 +1,16 @@
 #include "tools/nv/replay.hpp"
 
+#include "tests/support/trace_figures.hpp"
 #include "tests/unit/nv/trace_sample.hpp"
 #include "tests/unit/nv/trace_sim.hpp"
 #include "tests/unit/nv/trace_unpack.hpp"
-#include "tools/nv/trace_summary.hpp"
 
 #include <gtest/gtest.h>
 
 namespace hv::nv {
 namespace {
 
-using sample::Bytes;
-using sample::hertz;
-using sample::idle;
-using sample::Sample;
-using sample::State;
+using namespace sample;
 using sched::guest::Step;
 using sched::guest::StepKind;
 
@@ -220,15 +216,6 @@ TEST(Replay, ScenarioHasTheFactsAffinities)
 TEST(Replay, RefusesATraceWithoutVcpus)
 {
     EXPECT_THROW(static_cast<void>(replay_scenario({}, {}, 1, {.name = "empty", .policy = "credit"})), Error);
-}
-
-TraceFigures figures_of(Bytes const& file, TraceFacts const& facts)
-{
-    TraceStream stream{file};
-    Summariser summariser{facts, hertz, stream.pcpus()};
-    while (std::optional<Record> const record = stream.next())
-        summariser.record(*record);
-    return summariser.finish(stream.windows());
 }
 
 // The trace of the replay, simulated under credit.

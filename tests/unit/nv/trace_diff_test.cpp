@@ -1,5 +1,6 @@
 #include "tools/nv/trace_diff.hpp"
 
+#include "tests/support/trace_figures.hpp"
 #include "tests/unit/nv/trace_sample.hpp"
 #include "tests/unit/nv/trace_sim.hpp"
 #include "tests/unit/nv/trace_unpack.hpp"
@@ -15,11 +16,7 @@
 namespace hv::nv {
 namespace {
 
-using sample::Bytes;
-using sample::hertz;
-using sample::idle;
-using sample::Sample;
-using sample::State;
+using namespace sample;
 
 // Without what only fills the ends of rings, which is not compared.
 std::vector<Record> records_of_file(Bytes const& file)
@@ -43,15 +40,6 @@ Bytes file_of(std::vector<Record> const& records, std::size_t window = 0xffff'f0
     for (Record const& record : records)
         sample.put(record.pcpu, record);
     return sample.file(window);
-}
-
-TraceFigures figures_of(Bytes const& file)
-{
-    TraceStream stream{file};
-    Summariser summariser{{}, hertz, stream.pcpus()};
-    while (std::optional<Record> const record = stream.next())
-        summariser.record(*record);
-    return summariser.finish(stream.windows());
 }
 
 Comparison compare_files(Bytes const& a, Bytes const& b, std::int64_t tolerance_ns = 0)
