@@ -94,7 +94,8 @@ public:
         HV_EXCLUDES(lock_);
     void unclaim(DomainAccount& account, std::uint64_t pages) HV_EXCLUDES(lock_);
 
-    // Zero up to `budget` dirty pages; returns how many there were. A page takes a few hundred nanoseconds.
+    // Zero up to `budget` dirty pages; returns how many there were, 0 also while another pCPU is at it: all that are idle
+    // would only queue for the lock. A page takes a few hundred nanoseconds.
     [[nodiscard]] std::uint64_t scrub(std::uint64_t budget) HV_EXCLUDES(lock_);
 
     // For the caches. Fill `blocks` as far as unclaimed, clean memory goes, and `slots`, at least as long, with where
@@ -137,6 +138,7 @@ private:
 
     [[nodiscard]] Step try_allocate(NodeRequest const& request) HV_REQUIRES(lock_);
     [[nodiscard]] std::optional<BlockRef> allocate_or_scrub(NodeRequest const& request) HV_EXCLUDES(lock_);
+    [[nodiscard]] std::uint64_t scrub_alone(std::uint64_t budget) HV_EXCLUDES(lock_);
     void finish_scrub(BlockRef block, std::uint64_t pages) HV_REQUIRES(lock_);
     void zero(Pfn first, std::uint64_t pages) const;
     [[nodiscard]] std::uint64_t free_count() const HV_REQUIRES(lock_)
@@ -161,6 +163,7 @@ private:
     std::uint64_t reserved_ HV_GUARDED_BY(lock_){0};
     std::atomic<std::uint64_t> free_hint_{0};
     std::atomic<std::uint64_t> dirty_hint_{0};
+    std::atomic<bool> has_scrubber_{false};
     std::atomic<PageCache*> caches_{nullptr};
 };
 

@@ -26,6 +26,17 @@ void NodeAllocator::finish_scrub(BlockRef block, std::uint64_t pages)
 
 std::uint64_t NodeAllocator::scrub(std::uint64_t budget)
 {
+    // acquire and release: who comes next sees the hint that the last one left, and does not take the lock for nothing.
+    // Nothing else hangs on it, as dirty blocks are taken and given back under the lock.
+    if (dirty_pages_hint() == 0 || has_scrubber_.exchange(true, std::memory_order_acquire))
+        return 0;
+    std::uint64_t const zeroed{scrub_alone(budget)};
+    has_scrubber_.store(false, std::memory_order_release);
+    return zeroed;
+}
+
+std::uint64_t NodeAllocator::scrub_alone(std::uint64_t budget)
+{
     std::uint64_t zeroed{0};
     while (zeroed < budget && dirty_pages_hint() > 0) {
         std::optional<BlockRef> dirty;

@@ -92,6 +92,36 @@ TEST_F(Scrubbing, StopsWhenItsBudgetIsSpentAndGoesOnLater)
     EXPECT_EQ(pages.stats(node(0)), before[0]);
 }
 
+// As idle pCPUs do it: the second and third begin while the first one is in the middle of a page.
+TEST(ScrubbingTogether, OnePcpuANodeIsEnoughAndOtherNodesGoOn)
+{
+    static PageAllocator* scrubbed;
+    static std::array<std::uint64_t, 2> by_others;
+    static bool is_first;
+    by_others = {};
+    is_first = true;
+    Zeroer const zero = [](void* memory, std::uint64_t bytes) {
+        std::memset(memory, 0, bytes);
+        if (std::exchange(is_first, false))
+            by_others = {scrubbed->scrub_some(node(0), 4), scrubbed->scrub_some(node(1), 4)};
+    };
+    TestMachine machine{TestMachine::even(2, 64 * MiB), 2, {}, {}, {.zero = zero}};
+    scrubbed = &machine.pages();
+    DomainAccount account{domain(7)};
+    ASSERT_TRUE(scrubbed->attach(account).ok());
+    std::array<PhysAddr, 2> blocks;
+    for (unsigned n = 0; n < 2; ++n)
+        blocks[n] = *scrubbed->allocate({.order = order_2m, .node = node(n), .owner = &account});
+    scrubbed->begin_destruction(account);
+    for (PhysAddr const each : blocks)
+        scrubbed->free(each, order_2m);
+    EXPECT_EQ(scrubbed->scrub_some(node(0), 4), 4u);
+    EXPECT_EQ(by_others, (std::array<std::uint64_t, 2>{0, 4}));
+    EXPECT_EQ(scrubbed->scrub_some(node(0), 512), 508u) << "the first one is done: the next may";
+    EXPECT_EQ(scrubbed->scrub_some(node(1), 512), 508u);
+    EXPECT_TRUE(scrubbed->is_consistent());
+}
+
 TEST_F(Scrubbing, NobodyEverSeesWhatADeadDomainLeft)
 {
     live_and_die(order_4k, 3000);
