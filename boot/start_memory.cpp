@@ -4,9 +4,12 @@
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/small_memory.hpp"
+#include "arch/x86_64/stacks.hpp"
 #include "arch/x86_64/upcalls.hpp"
 #include "boot/kernel.hpp"
 #include "boot/refuse.hpp"
+#include "mm/object_cache.hpp"
 
 namespace hv::boot {
 namespace {
@@ -122,6 +125,11 @@ void start_memory(Kernel& k)
             break;
     if (!k.pages->create_caches(homes.span()))
         arch::say("warning: memory: no room for the page caches of all pCPUs; those without are slower");
+    static_assert(arch::stack_lock_rank < arch::small_memory_lock_rank &&
+                      arch::small_memory_lock_rank < mm::depot_lock_rank &&
+                      mm::depot_lock_rank < mm::claims_lock_rank && mm::claims_lock_rank < mm::cache_lock_rank &&
+                      mm::cache_lock_rank < mm::node_lock_rank,
+                  "who waits for pages with one of these locks may have to wait for all that follow");
     arch::install_page_source({.self = &k, .allocate = allocate, .release = release, .node_of = node_of});
     static constinit arch::IdleWork idle_work{.some = scrub_some};
     idle_work.self = &k;

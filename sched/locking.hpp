@@ -7,7 +7,10 @@
 //   20    run queue, one a pCPU           pCPU      two of them ascending; a thief takes a peer's by try_lock only
 //   25    pace of the guests              0         taken without a run-queue lock; timers are armed under it
 //   30    kernel stacks                   0         below the scheduler, as all that follow: sched/ never holds one
-//   39    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer
+//   36    small memory of a node          node      taken by Env::allocate, and by the first arm of a timer
+//   37    objects of a node               node      mm/object_cache.hpp
+//   38    claims                          0         one claim at a time, over all nodes
+//   39    a pCPU's page cache             pCPU      its pCPU only tries; who calls pages back waits
 //   40    pages of a node                 node
 //   50    a machine's timer queue         pCPU      leaf, taken by arm and disarm
 //   1000  console and host channel        0, 1      leaf

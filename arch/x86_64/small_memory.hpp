@@ -2,7 +2,7 @@
 // and kept in free lists by node and size; what is larger is whole pages. Pages once cut are never put together again.
 //
 // Sizes are rounded up to a power of two, so a block is aligned to its size (to 4 KiB at most). Locking: one lock a
-// node, rank 39, below the page allocators' (40), which are called with it held. Floor: arch/x86_64.
+// node, rank 36, below all of mm's, which is called with it held. Floor: arch/x86_64.
 #pragma once
 
 #include "arch/generic/types.hpp"
@@ -12,7 +12,7 @@
 
 namespace hv::arch {
 
-inline constexpr std::uint16_t small_memory_lock_rank = 39;
+inline constexpr std::uint16_t small_memory_lock_rank = 36;
 
 // bytes > 0; align a power of two, at most 4096. nullptr: nothing left.
 [[nodiscard]] void* allocate_memory(NodeId node, std::size_t bytes, std::size_t align) noexcept;
