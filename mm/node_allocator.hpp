@@ -94,8 +94,8 @@ public:
         HV_EXCLUDES(lock_);
     void unclaim(DomainAccount& account, std::uint64_t pages) HV_EXCLUDES(lock_);
 
-    // Zero up to `budget` dirty pages; returns how many there were, 0 also while another pCPU is at it: all that are idle
-    // would only queue for the lock. A page takes a few hundred nanoseconds.
+    // Zero up to `budget` dirty pages; returns how many there were, 0 also while another pCPU is at it: all that are
+    // idle would only queue for the lock. A page takes a few hundred nanoseconds.
     [[nodiscard]] std::uint64_t scrub(std::uint64_t budget) HV_EXCLUDES(lock_);
 
     // For the caches. Fill `blocks` as far as unclaimed, clean memory goes, and `slots`, at least as long, with where

@@ -134,8 +134,8 @@ public:
     // All blocks that a domain being destroyed still has go back. Finds them by a walk of the nodes where they are.
     void reclaim(DomainAccount& account);
 
-    // For idle pCPUs of the node: zero up to `budget` pages that dead domains left there, and say how many; 0 also while
-    // another pCPU does it. With interrupts off, so few at a time: one takes half a microsecond.
+    // For idle pCPUs of the node: zero up to `budget` pages that dead domains left there, and say how many; 0 also
+    // while another pCPU does it. With interrupts off, so few at a time: one takes half a microsecond.
     [[nodiscard]] std::uint64_t scrub_some(NodeId node, std::uint64_t budget);
 
     // Make `to` (null: the kernel) the owner of an allocated block. Errors: over_limit; bad_request if `to` is not

@@ -12,6 +12,7 @@
 
 namespace hv::arch {
 
+// Below the page caches' as well: a node that is exhausted calls back what they have, and waits for their locks.
 inline constexpr std::uint16_t small_memory_lock_rank = 36;
 
 // bytes > 0; align a power of two, at most 4096. nullptr: nothing left.
