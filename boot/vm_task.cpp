@@ -211,15 +211,10 @@ Status<Error> VcpuTask::set_timer(Instant when) noexcept
 {
     if (guest_.work.workload.kind == sched::guest::WorkloadKind::periodic)
         return fail(Error::not_permitted);
-    arch::Env& env{system().core().pool().env()};
-    CpuId const self{arch::this_cpu()};
-    if (timer_on_)
-        env.disarm(*timer_on_, guest_.wake_timer());
-    timer_on_ = self;
     if (when == Instant{})
-        timer_on_.reset();
+        system().guests().stop_timer(guest_);
     else
-        env.arm(self, guest_.wake_timer(), when);
+        system().guests().set_timer(arch::this_cpu(), guest_, when);
     return done;
 }
 

@@ -95,7 +95,6 @@ private:
     FaultHandler handler_;
     bool handles_fault_{false};
     arch::TrapFrame interrupted_{}; // while it does
-    std::optional<CpuId> timer_on_; // where set_timer() last armed
 };
 
 } // namespace hv::boot

@@ -100,20 +100,6 @@ void Core::sleep_sync(CpuId self, Vcpu& vcpu, Instant now)
         arch::relax();
 }
 
-void Core::pause_nosync(CpuId self, Vcpu& vcpu, Instant now)
-{
-    vcpu.pause_count.fetch_add(1);
-    sleep_nosync(self, vcpu, now);
-}
-
-void Core::unpause(CpuId self, Vcpu& vcpu, Instant now)
-{
-    std::uint32_t const before = vcpu.pause_count.fetch_sub(1);
-    HV_ASSERT(before > 0);
-    if (before == 1)
-        wake(self, vcpu, now);
-}
-
 // Lock held. Whether the vCPU, awake now, has to be queued; its run state is brought up to date.
 bool Core::becomes_runnable(CpuId self, Vcpu& vcpu, Instant now)
 {
@@ -288,6 +274,8 @@ bool Core::take_idle_work(Pcpu& pcpu)
 
 Switch Core::schedule(CpuId self, Instant now)
 {
+    if (std::uint32_t const period = grace_.running(); period != 0) [[unlikely]]
+        pass_grace(pool_.pcpu(self), period);
     std::optional<CpuId> pull_from;
     Switch const change{decide(self, now, pull_from)};
     if (pull_from) [[unlikely]]
@@ -326,9 +314,15 @@ Switch Core::decide(CpuId self, Instant now, std::optional<CpuId>& pull_from)
 
 void Core::context_saved(CpuId self, Vcpu& previous, Instant now)
 {
+    constexpr auto interesting =
+        static_cast<std::uint32_t>(PauseFlag::migrating) | static_cast<std::uint32_t>(PauseFlag::ending);
     previous.set_running(false);
+    if ((previous.pause_flags.load() & interesting) == 0) [[likely]]
+        return;
     if (previous.has_flag(PauseFlag::migrating))
         finish_migration(self, previous, now);
+    if (previous.has_flag(PauseFlag::ending))
+        end_if_stopped(self, previous.domain, now);
 }
 
 // --- migration

@@ -5,6 +5,12 @@
 // called on behalf of a guest or of whoever builds and steers VMs. All of it runs with interrupts off. `self` is the
 // calling pCPU and `now` its time, sampled not earlier than the call's cause.
 //
+// A domain lives in steps. destroy() marks it and its vCPUs `ending`; as soon as the last of them has stopped, it
+// leaves every list (`unlinked`), of the policy, too; and when every pCPU has rescheduled since then, so that nobody
+// can refer to it any more (grace.hpp), whoever hung something on it is told, and its memory goes. So a reference to a
+// domain or a vCPU is good until the pCPU that got it reschedules; who wants to remember one keeps its id and serial,
+// and asks find().
+//
 // Locking: vcpu.hpp and locking.hpp. Public functions take the locks they need and must be called with none held. Two
 // orders matter beyond the locks: block and notify change one word (vcpu.hpp, PauseFlag), so that one of them sees the
 // other; and "context saved: running = false, then look for migrating" stands against "set migrating, then look at
@@ -13,6 +19,7 @@
 
 #include "arch/generic/list.hpp"
 #include "arch/generic/result.hpp"
+#include "sched/grace.hpp"
 #include "sched/policy.hpp"
 
 namespace hv::sched {
@@ -28,6 +35,18 @@ enum class CoreError : std::uint8_t {
     empty_affinity, // no pCPU, or no node, would be left
     last_pcpu,      // the pool would be empty
     busy,           // not yet: the pCPU still runs something of its own; ask again
+    exists,         // the id is in use, perhaps by a domain that ends
+    ending,         // the domain ends
+};
+
+// Whoever hangs something on domains and vCPUs is told when they go: nobody else refers to them by then, all vCPUs of a
+// domain come before it, interrupts are off, no lock is held, and it may be on any pCPU. After `domain` its id is free.
+struct Farewell {
+    void* self{nullptr};
+    // Before that, when destroy() was called: whatever could still find it shall not from now on. Steering lock held.
+    void (*ends)(void* self, Domain& domain) noexcept {nullptr};
+    void (*vcpu)(void* self, Vcpu& vcpu) noexcept {nullptr};
+    void (*domain)(void* self, Domain& domain) noexcept {nullptr};
 };
 
 class Core {
@@ -38,7 +57,8 @@ public:
 
     [[nodiscard]] Pool& pool() { return pool_; }
     [[nodiscard]] PolicyOps const& policy() const { return ops_; }
-    [[nodiscard]] List<Domain, AllDomainsTag> const& domains() const { return domains_; }
+    // For while nobody comes or goes: set-up, the end of a run, tests. Else for_each_domain().
+    [[nodiscard]] List<Domain, AllDomainsTag> const& domains() const HV_NO_THREAD_SAFETY_ANALYSIS { return domains_; }
     // The policy's own check of its data; true if it has none.
     [[nodiscard]] bool is_consistent() const { return ops_.is_consistent == nullptr || ops_.is_consistent(policy_); }
     void describe(Sink& sink) const;
@@ -59,8 +79,31 @@ public:
     void context_saved(CpuId self, Vcpu& previous, Instant now);
 
     // Building and steering VMs.
+    // Errors: exists, no_memory.
     [[nodiscard]] Result<Domain*, CoreError> create_domain(DomainId id);
-    // Born down; start() makes it able to run. Numbered in order of creation within the domain.
+    // nullptr: there is none, or it ends. With a serial: that one and no later one of the same id.
+    [[nodiscard]] Domain* find(DomainId id) HV_EXCLUDES(steering_lock_);
+    [[nodiscard]] Domain* find(DomainId id, std::uint64_t serial);
+    // look(Domain&) with each, in order of creation, those that end included. None comes or goes meanwhile; `look` must
+    // not call what steers.
+    template <typename Look>
+    void for_each_domain(Look const& look) HV_EXCLUDES(steering_lock_)
+    {
+        Guard guard{steering_lock_, irqs_off};
+        for (Domain& domain : domains_)
+            look(domain);
+    }
+    // It never runs again and goes as soon as it can; never waits. Also from one of its own vCPUs. Error: ending.
+    [[nodiscard]] Status<CoreError> destroy(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
+    // One listener, before the first domain.
+    void set_farewell(Farewell farewell) { farewell_ = farewell; }
+    // Pauses are counted: it may run when each has been undone. Does not wait until it has stopped.
+    void pause(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
+    void unpause(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
+    // No vCPU of it runs. Of a domain that is paused or ends it stays true.
+    [[nodiscard]] bool has_stopped(Domain const& domain) HV_EXCLUDES(steering_lock_);
+    // Born down; start() makes it able to run. Numbered in order of creation within the domain. Errors: no_memory,
+    // ending.
     [[nodiscard]] Result<Vcpu*, CoreError> create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now);
     void set_params(Domain& domain, DomainParams params);
     [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value);
@@ -93,7 +136,16 @@ public:
 private:
     friend class Parking;
 
-    void attach_policy_data(Vcpu& vcpu);
+    // core_life.cpp
+    [[nodiscard]] static bool nobody_runs(Domain const& domain);
+    void unlink(CpuId self, Domain& domain, Instant now) HV_REQUIRES(steering_lock_);
+    void leave_trace(CpuId self, Vcpu& vcpu, Instant now);
+    void end_if_stopped(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
+    void pass_grace(Pcpu& pcpu, std::uint32_t period) HV_EXCLUDES(steering_lock_);
+    void begin_grace() HV_REQUIRES(steering_lock_);
+    void release(Domain& domain);
+    void release(Vcpu& vcpu);
+
     void enter_state(CpuId self, Vcpu& vcpu, RunState to, Instant now, std::optional<std::uint64_t> stamp);
     void change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now);
     void mark_migrating(CpuId self, Vcpu& vcpu, Instant now);
@@ -122,10 +174,14 @@ private:
     Pool& pool_;
     PolicyOps const& ops_;
     void* policy_;
-    // Guards what domains are set to: weight, cap, node affinity.
+    // Guards which domains and vCPUs there are, and what domains are set to: weight, cap, node affinity.
     TicketLock steering_lock_{steering_lock_key()};
-    Domain idle_domain_{idle_domain_id};
-    List<Domain, AllDomainsTag> domains_; // in order of creation
+    Domain idle_domain_{idle_domain_id, 0};
+    List<Domain, AllDomainsTag> domains_ HV_GUARDED_BY(steering_lock_); // in order of creation
+    std::uint64_t last_serial_ HV_GUARDED_BY(steering_lock_){0};
+    CpuMask up_ HV_GUARDED_BY(steering_lock_); // pCPUs that have ever come up: they reschedule when tickled
+    Grace grace_;
+    Farewell farewell_;
 };
 
 } // namespace hv::sched

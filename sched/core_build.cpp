@@ -7,19 +7,24 @@ namespace hv::sched {
 
 namespace {
 
-// An object on `node`, in memory of the machine's; nullptr when there is none.
-template <typename T, typename... Args>
-[[nodiscard]] T* make(arch::Env& env, NodeId node, Args&&... args)
-{
-    void* const memory{env.allocate(node, sizeof(T), alignof(T))};
-    return memory == nullptr ? nullptr : ::new (memory) T(static_cast<Args&&>(args)...);
-}
+// Memory for an object and, beside it, for the policy's data on the same: both or neither. A policy without such data
+// gets none.
+struct Block {
+    void* object{nullptr};
+    void* data{nullptr};
+};
 
-// Storage for the policy's data; a policy without any gets none. false: no memory.
-[[nodiscard]] bool storage_for(arch::Env& env, NodeId node, Storage const& storage, void*& memory)
+[[nodiscard]] Block allocate(arch::Env& env, NodeId node, Storage const& object, Storage const& data)
 {
-    memory = storage.size == 0 ? nullptr : env.allocate(node, storage.size, storage.align);
-    return storage.size == 0 || memory != nullptr;
+    Block block{.object = env.allocate(node, object.size, object.align)};
+    if (block.object == nullptr || data.size == 0)
+        return block;
+    block.data = env.allocate(node, data.size, data.align);
+    if (block.data == nullptr) {
+        env.release(block.object, object.size);
+        block.object = nullptr;
+    }
+    return block;
 }
 
 } // namespace
@@ -27,15 +32,16 @@ template <typename T, typename... Args>
 Result<Vcpu*, CoreError> Core::make_idle_vcpu(CpuId cpu)
 {
     NodeId const node{pool_.topology().node_of(cpu)};
-    void* vcpu_data{nullptr};
-    void* pcpu_data{nullptr};
-    Vcpu* const vcpu{make<Vcpu>(pool_.env(), node, idle_domain_, VcpuIndex{cpu.value()}, cpu)};
-    if (vcpu == nullptr || !storage_for(pool_.env(), node, ops_.vcpu, vcpu_data) ||
-        !storage_for(pool_.env(), node, ops_.pcpu, pcpu_data))
+    Block const block{allocate(pool_.env(), node, detail::storage_of<Vcpu>(), ops_.vcpu)};
+    if (block.object == nullptr)
         return fail(CoreError::no_memory);
+    void* const pcpu_data{ops_.pcpu.size == 0 ? nullptr : pool_.env().allocate(node, ops_.pcpu.size, ops_.pcpu.align)};
+    if (ops_.pcpu.size != 0 && pcpu_data == nullptr)
+        return fail(CoreError::no_memory); // The machine does not come up.
+    Vcpu* const vcpu{::new (block.object) Vcpu{idle_domain_, VcpuIndex{cpu.value()}, cpu}};
     vcpu->hard_affinity = CpuMask::of(cpu);
     vcpu->soft_affinity = vcpu->hard_affinity;
-    ops_.attach_vcpu(vcpu_data, *vcpu);
+    ops_.attach_vcpu(block.data, *vcpu);
     Pcpu& pcpu{pool_.pcpu(cpu)};
     pcpu.idle = vcpu;
     ops_.attach_pcpu(pcpu_data, pcpu);
@@ -46,6 +52,10 @@ void Core::pcpu_up(CpuId self, Instant now)
 {
     Pcpu& pcpu{pool_.pcpu(self)};
     HV_ASSERT(pcpu.idle != nullptr);
+    {
+        Guard guard{steering_lock_, irqs_off};
+        up_.set(self);
+    }
     {
         Guard guard{pcpu.lock, irqs_off};
         pcpu.current = pcpu.idle;
@@ -74,11 +84,12 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
     // Not anew when asked again: a version's readers have it to themselves for so many changes only.
     if (pool_.members().test(cpu))
         pool_.publish_members(members);
-    bool somebody_left{false};
-    for (Domain& domain : domains_)
+    bool somebody_is_left{false};
+    for_each_domain([&](Domain& domain) {
         for (Vcpu& vcpu : domain.vcpus)
-            somebody_left |= !leave_pcpu(self, vcpu, cpu, now);
-    if (somebody_left)
+            somebody_is_left |= !leave_pcpu(self, vcpu, cpu, now);
+    });
+    if (somebody_is_left)
         return fail(CoreError::busy);
     Pcpu& pcpu{pool_.pcpu(cpu)};
     {
@@ -90,8 +101,11 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
     }
     if (ops_.pcpu_leaves != nullptr)
         ops_.pcpu_leaves(policy_, self, cpu, now);
-    for (Domain& domain : domains_)
-        update_node_affinity(domain, now);
+    Guard guard{steering_lock_, irqs_off};
+    for (Domain& domain : domains_) {
+        recompute_node_affinity(domain);
+        spread_node_affinity(domain, now);
+    }
     return done;
 }
 
@@ -126,28 +140,47 @@ void Core::set_idle_work(CpuId cpu, bool pending)
 Result<Domain*, CoreError> Core::create_domain(DomainId id)
 {
     HV_ASSERT(id < idle_domain_id);
-    void* data{nullptr};
-    Domain* const domain{make<Domain>(pool_.env(), NodeId{0}, id)};
-    if (domain == nullptr || !storage_for(pool_.env(), NodeId{0}, ops_.domain, data))
+    Block const block{allocate(pool_.env(), NodeId{0}, detail::storage_of<Domain>(), ops_.domain)};
+    if (block.object == nullptr)
         return fail(CoreError::no_memory);
-    ops_.attach_domain(data, *domain);
-    domains_.push_back(*domain);
-    return domain;
+    {
+        Guard guard{steering_lock_, irqs_off};
+        bool in_use{grace_.knows(id)};
+        for (Domain const& domain : domains_)
+            in_use |= domain.id == id;
+        if (!in_use) {
+            Domain* const domain{::new (block.object) Domain{id, ++last_serial_}};
+            ops_.attach_domain(block.data, *domain);
+            domains_.push_back(*domain);
+            return domain;
+        }
+    }
+    pool_.env().release(block.object, sizeof(Domain));
+    if (block.data != nullptr)
+        pool_.env().release(block.data, ops_.domain.size);
+    return fail(CoreError::exists);
 }
 
 Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now)
 {
     NodeId const node{pool_.topology().node_of(initial)};
-    void* data{nullptr};
-    Vcpu* const vcpu{make<Vcpu>(pool_.env(), node, domain, VcpuIndex{domain.vcpu_count}, initial)};
-    if (vcpu == nullptr || !storage_for(pool_.env(), node, ops_.vcpu, data))
+    Block const block{allocate(pool_.env(), node, detail::storage_of<Vcpu>(), ops_.vcpu)};
+    if (block.object == nullptr)
         return fail(CoreError::no_memory);
+    Guard guard{steering_lock_, irqs_off};
+    if (domain.stage != LifeStage::alive) {
+        pool_.env().release(block.object, sizeof(Vcpu));
+        if (block.data != nullptr)
+            pool_.env().release(block.data, ops_.vcpu.size);
+        return fail(CoreError::ending);
+    }
+    Vcpu* const vcpu{::new (block.object) Vcpu{domain, VcpuIndex{domain.vcpu_count}, initial}};
     vcpu->set_flag(PauseFlag::down);
     vcpu->run_state.entered = vcpu->run_state.counted = now;
     vcpu->last_run_time = now;
     vcpu->hard_affinity = CpuMask::first_n(pool_.pcpu_limit());
     vcpu->soft_affinity = vcpu->hard_affinity;
-    ops_.attach_vcpu(data, *vcpu);
+    ops_.attach_vcpu(block.data, *vcpu);
     // A domain begins to count with its first vCPU.
     if (domain.vcpus.empty()) {
         pool_.tracer().emit(self, now, trace::Event::domain_create, domain.id.value());
@@ -157,7 +190,8 @@ Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId ini
     ++domain.vcpu_count;
     if (ops_.vcpu_added != nullptr)
         ops_.vcpu_added(policy_, *vcpu, now);
-    update_node_affinity(domain, now);
+    recompute_node_affinity(domain);
+    spread_node_affinity(domain, now);
     return vcpu;
 }
 
@@ -165,6 +199,8 @@ void Core::set_params(Domain& domain, DomainParams params)
 {
     // Held over both, so that the policy's copy and ours end the same however many set them at once.
     Guard guard{steering_lock_, irqs_off};
+    if (domain.stage == LifeStage::unlinked)
+        return; // The policy has forgotten it.
     if (ops_.params_changed != nullptr)
         ops_.params_changed(policy_, domain, params);
     domain.params = params;

@@ -65,7 +65,7 @@ void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Du
 
 // A vCPU that runs leaves on the pCPU where it runs, and after it the idle vCPUs, so that every run-state time is
 // complete.
-void Core::close_trace(CpuId self, Instant now)
+void Core::close_trace(CpuId self, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS // Nothing runs any more.
 {
     trace::Tracer& tracer{pool_.tracer()};
     for (CpuId const cpu : pool_.members())
@@ -73,13 +73,8 @@ void Core::close_trace(CpuId self, Instant now)
     for (CpuId const cpu : pool_.members())
         change_state(cpu, *pool_.pcpu(cpu).current, RunState::offline, now);
     for (Domain& domain : domains_) {
-        for (Vcpu& vcpu : domain.vcpus) {
-            // What it did on a pCPU that is not traced, the trace does not know, so it cannot tell the end of it.
-            if (tracer.ring(vcpu.processor()).is_muted())
-                enter_state(self, vcpu, RunState::offline, now, std::nullopt);
-            else
-                change_state(self, vcpu, RunState::offline, now);
-        }
+        for (Vcpu& vcpu : domain.vcpus)
+            leave_trace(self, vcpu, now);
         tracer.emit(self, now, trace::Event::domain_remove, domain.id.value());
         tracer.emit(self, now, trace::Event::domain_destroy, domain.id.value());
     }

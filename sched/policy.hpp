@@ -110,8 +110,10 @@ struct PolicyOps {
     void (*pcpu_joins)(void* self, CpuId cpu, Instant) noexcept {nullptr};
     void (*pcpu_leaves)(void* self, CpuId by, CpuId cpu, Instant) noexcept {nullptr};
     void (*vcpu_added)(void* self, Vcpu&, Instant) noexcept {nullptr};
-    void (*vcpu_removed)(void* self, Vcpu&, Instant) noexcept {nullptr};
-    void (*affinity_changed)(void* self, Vcpu&, Instant) noexcept {nullptr};      // its lock held
+    // Its domain ends: it is on no queue and never runs again. Forget it; its data go soon.
+    void (*vcpu_removed)(void* self, CpuId by, Vcpu&, Instant) noexcept {nullptr};
+    void (*domain_removed)(void* self, CpuId by, Domain&, Instant) noexcept {nullptr}; // after all its vCPUs
+    void (*affinity_changed)(void* self, Vcpu&, Instant) noexcept {nullptr};           // its lock held
     void (*params_changed)(void* self, Domain&, DomainParams) noexcept {nullptr}; // new weight and cap, to be stored
     Status<ParamError> (*set_param)(void* self, std::string_view key, std::int64_t value) noexcept {nullptr};
     void (*yield)(void* self, CpuId, Vcpu& current) noexcept {nullptr}; // lock held
@@ -171,8 +173,14 @@ consteval void add_life_cycle(PolicyOps& ops)
         };
     if constexpr (requires(P& p, Vcpu& v, Instant t) { p.vcpu_added(v, t); })
         ops.vcpu_added = [](void* self, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->vcpu_added(v, t); };
-    if constexpr (requires(P& p, Vcpu& v, Instant t) { p.vcpu_removed(v, t); })
-        ops.vcpu_removed = [](void* self, Vcpu& v, Instant t) noexcept { static_cast<P*>(self)->vcpu_removed(v, t); };
+    if constexpr (requires(P& p, CpuId c, Vcpu& v, Instant t) { p.vcpu_removed(c, v, t); })
+        ops.vcpu_removed = [](void* self, CpuId by, Vcpu& v, Instant t) noexcept {
+            static_cast<P*>(self)->vcpu_removed(by, v, t);
+        };
+    if constexpr (requires(P& p, CpuId c, Domain& d, Instant t) { p.domain_removed(c, d, t); })
+        ops.domain_removed = [](void* self, CpuId by, Domain& d, Instant t) noexcept {
+            static_cast<P*>(self)->domain_removed(by, d, t);
+        };
     if constexpr (requires(P& p, Vcpu& v, Instant t) { p.affinity_changed(v, t); })
         ops.affinity_changed = [](void* self, Vcpu& v, Instant t) noexcept {
             static_cast<P*>(self)->affinity_changed(v, t);

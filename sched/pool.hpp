@@ -39,6 +39,7 @@ struct alignas(64) Pcpu {
     Vcpu* idle{nullptr};
     void* policy_data{nullptr};
     bool tick_suspended{false}; // this pCPU's own
+    std::uint32_t passed{0};    // this pCPU's own: the last grace period that it has passed (grace.hpp)
     // Work that only the idle vCPU can do (upstream: tasklets): bit 0, there is some; bit 1, the idle vCPU was chosen
     // for it.
     std::atomic<std::uint8_t> idle_work{0};

@@ -8,7 +8,7 @@ namespace hv::sched {
 struct System::Parts {
     std::span<trace::Ring*> rings;
     std::span<Pcpu*> pcpus;
-    std::span<guest::Guest*> guests;
+    std::span<guest::GuestPlace> guests;
     void* policy;
 };
 
@@ -35,6 +35,33 @@ System::System(arch::Env& env, SystemConfig const& config, Parts const& parts)
       guests_{core_, parts.guests, config.driver, config.context_switch}
 {
     tracer_.set_mask(config.trace_mask);
+    core_.set_farewell({.self = this,
+                        .ends =
+                            [](void* self, Domain& domain) noexcept {
+                                auto& system = *static_cast<System*>(self);
+                                system.guests_.retire(domain);
+                                if (system.farewell_.ends != nullptr)
+                                    system.farewell_.ends(system.farewell_.self, domain);
+                            },
+                        .vcpu =
+                            [](void* self, Vcpu& vcpu) noexcept {
+                                auto& system = *static_cast<System*>(self);
+                                if (system.farewell_.vcpu != nullptr)
+                                    system.farewell_.vcpu(system.farewell_.self, vcpu);
+                                system.guests_.release(vcpu);
+                            },
+                        .domain =
+                            [](void* self, Domain& domain) noexcept {
+                                auto& system = *static_cast<System*>(self);
+                                if (system.farewell_.domain != nullptr)
+                                    system.farewell_.domain(system.farewell_.self, domain);
+                            }});
+}
+
+void System::pcpu_off(CpuId self)
+{
+    HV_ASSERT(!pool_.members().test(self) && pool_.pcpu(self).current->is_idle());
+    guests_.evacuate(self, *pool_.members().first());
 }
 
 // What one pCPU works with lies on its own node.
@@ -60,7 +87,7 @@ Result<System*, CoreError> System::create(arch::Env& env, SystemConfig const& co
     // One guest more than asked for: an empty table would look like one that could not be had.
     Parts parts{.rings = make_array<trace::Ring*>(env, count),
                 .pcpus = make_array<Pcpu*>(env, count),
-                .guests = make_array<guest::Guest*>(env, config.guest_limit + 1),
+                .guests = make_array<guest::GuestPlace>(env, config.guest_limit + 1),
                 .policy = env.allocate(NodeId{0}, config.policy->self.size, config.policy->self.align)};
     void* const memory{env.allocate(NodeId{0}, sizeof(System), alignof(System))};
     if (parts.rings.empty() || parts.pcpus.empty() || parts.guests.empty() || parts.policy == nullptr ||

@@ -5,6 +5,8 @@
 //   timer(self, id)       a timer armed through Env fired
 //   reschedule(self)      this pCPU was tickled; switch contexts if previous and next differ, then
 //   context_saved(self)   the previous vCPU's context is saved
+//   pcpu_off(self)        this pCPU has left the pool (Core::pcpu_down) and takes its leave: nothing of the scheduler's
+//                         is armed on it any more. It still reschedules when tickled; pcpu_up brings it back
 //
 // All with interrupts off and no lock held. Floor: sched.
 #pragma once
@@ -35,7 +37,11 @@ public:
     [[nodiscard]] guest::Guests& guests() { return guests_; }
     [[nodiscard]] trace::Tracer& tracer() { return tracer_; }
 
+    // Of whoever hangs something on domains and vCPUs; before the first one.
+    void set_farewell(Farewell farewell) { farewell_ = farewell; }
+
     void pcpu_up(CpuId self, Instant now) { core_.pcpu_up(self, now); }
+    void pcpu_off(CpuId self);
 
     void timer(CpuId self, TimerId id, Instant now)
     {
@@ -63,6 +69,7 @@ private:
     Pool pool_;
     Core core_;
     guest::Guests guests_;
+    Farewell farewell_;
 };
 
 } // namespace hv::sched

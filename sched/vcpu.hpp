@@ -29,6 +29,7 @@ enum class PauseFlag : std::uint32_t {
     blocked = 1u << 0,   // waits for an event
     down = 1u << 1,      // not started yet
     migrating = 1u << 3, // a move to another pCPU was asked for and is not complete
+    ending = 1u << 4,    // its domain ends: it never runs again
     // Not a reason to pause, but kept in the same word, so that "block unless an event is pending" is one atomic step:
     // an event came while the vCPU was not blocked.
     event_pending = 1u << 31,
@@ -109,11 +110,21 @@ struct DomainParams {
     std::uint16_t cap{0}; // percent of one pCPU; 0 = no limit
 };
 
+// How far a domain's life has gone. core.hpp has the steps.
+enum class LifeStage : std::uint8_t {
+    alive,
+    ending,   // none of its vCPUs will run again, but some may not have stopped yet
+    unlinked, // on no list of those who schedule; somebody may still look at it
+};
+
 struct Domain : ListNode<AllDomainsTag> {
-    explicit Domain(DomainId number) : id{number} {}
+    explicit Domain(DomainId number, std::uint64_t which = 0) : id{number}, serial{which} {}
 
     DomainId const id;
-    // Steering lock for these three.
+    // Which one it is of all that the machine has ever had, counted from 1: an id may come again, this does not.
+    std::uint64_t const serial;
+    // Steering lock from here to auto_node_affinity, and for what `vcpus` holds.
+    LifeStage stage{LifeStage::alive};
     DomainParams params;
     // Where its memory comes from and, while `auto_node_affinity` is off, where its vCPUs would rather run.
     NodeMask node_affinity{NodeMask::all()};
@@ -122,6 +133,7 @@ struct Domain : ListNode<AllDomainsTag> {
     List<Vcpu, DomainVcpuTag> vcpus;
     std::uint16_t vcpu_count{0};
     void* policy_data{nullptr};
+    void* context{nullptr}; // the machine's: memory and whatever else it has for it
 
     [[nodiscard]] bool is_idle() const { return id == idle_domain_id; }
 };

@@ -1,8 +1,6 @@
 #include "arch/host/sim_machine.hpp"
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <utility>
 
 namespace hv::arch {
@@ -15,11 +13,7 @@ SimMachine::SimMachine(MachineShape const& shape, SimCosts costs, std::size_t tr
         memory.resize(trace_bytes_per_pcpu);
 }
 
-SimMachine::~SimMachine()
-{
-    for (void* const block : blocks_)
-        std::free(block);
-}
+SimMachine::~SimMachine() = default;
 
 // --- events
 
@@ -81,7 +75,8 @@ void SimMachine::reschedule_all()
 void SimMachine::tickle(CpuId cpu) noexcept
 {
     std::uint32_t const slot{cpu.value() * slots_per_pcpu + ipi_slot};
-    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu) && !client_->wake_cost(cpu)) { // It has a reason of its own to decide now.
+    if (cpu == executing_ && !is_waking_ && delayed_.test(cpu) &&
+        !client_->wake_cost(cpu)) { // It has a reason of its own to decide now.
         delayed_.clear(cpu);
         events_.drop(slot);
         wanted_.set(cpu);
@@ -134,23 +129,12 @@ void SimMachine::arm(CpuId cpu, TimerId timer, Instant when) noexcept
 
 void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept { events_.drop(slot_of(cpu, timer)); }
 
-void* SimMachine::allocate(NodeId, std::size_t bytes, std::size_t align) noexcept
+void* SimMachine::allocate(NodeId node, std::size_t bytes, std::size_t align) noexcept
 {
-    std::size_t const rounded{(std::max(align, sizeof(void*)) + bytes - 1) / std::max(align, sizeof(void*)) *
-                              std::max(align, sizeof(void*))};
-    void* const block{std::aligned_alloc(std::max(align, sizeof(void*)), rounded)};
-    if (block == nullptr)
-        return nullptr;
-    std::memset(block, 0, rounded);
-    blocks_.push_back(block);
-    return block;
+    return memory_.allocate(node, bytes, align);
 }
 
-void SimMachine::release(void* memory, std::size_t) noexcept
-{
-    std::erase(blocks_, memory);
-    std::free(memory);
-}
+void SimMachine::release(void* memory, std::size_t bytes) noexcept { memory_.release(memory, bytes); }
 
 // Virtual time stands still within an event, so stamps run ahead of it by a nanosecond a record.
 std::uint64_t SimMachine::trace_clock(CpuId) noexcept

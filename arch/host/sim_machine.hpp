@@ -2,13 +2,14 @@
 //
 // Events are handled by time, then in the order in which they were created. After each event the reschedules that were
 // asked for are carried out, lowest pCPU first, until none is left. A reschedule asked of another pCPU arrives `ipi`
-// later, one that a vCPU's timer asks of its own pCPU `wake` later; while one is asked for and not carried out, further requests to that pCPU are dropped. Timers from timer 16 on
-// (see sched/pool.hpp: the wake-ups of vCPUs) are told apart by their number alone: arming one on another pCPU moves
-// it, and the client says on which pCPU it is handled. Scheduler code takes no time. The rules are those of
-// docs/scenario-format.md. Single-threaded. Floor: arch/host.
+// later, one that a vCPU's timer asks of its own pCPU `wake` later; while one is asked for and not carried out, further
+// requests to that pCPU are dropped. Timers from timer 16 on (see sched/pool.hpp: the wake-ups of vCPUs) are told apart
+// by their number alone: arming one on another pCPU moves it, and the client says on which pCPU it is handled.
+// Scheduler code takes no time. The rules are those of docs/scenario-format.md. Single-threaded. Floor: arch/host.
 #pragma once
 
 #include "arch/host/event_heap.hpp"
+#include "arch/host/host_memory.hpp"
 #include "arch/host/machine_shape.hpp"
 
 #include <arch/env.hpp>
@@ -49,6 +50,9 @@ public:
     [[nodiscard]] Env& env() { return env_; }
     [[nodiscard]] Instant now() const { return now_; }
     [[nodiscard]] std::uint64_t events_handled() const { return events_handled_; }
+
+    // Memory that was asked for on the node and not given back.
+    [[nodiscard]] std::size_t bytes_in_use(NodeId node) const { return memory_.in_use(node); }
 
     // For set-up: set-up happens at this time and on this pCPU.
     void set_clock(Instant now) { now_ = now; }
@@ -98,7 +102,7 @@ private:
     CpuMask wanted_;              // reschedules to carry out after this event
     std::vector<char> requested_; // asked for, not carried out yet
     std::vector<std::vector<std::byte>> trace_memory_;
-    std::vector<void*> blocks_;
+    HostMemory memory_;
 };
 
 } // namespace hv::arch

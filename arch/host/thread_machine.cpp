@@ -5,8 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <utility>
 
@@ -46,8 +44,6 @@ ThreadMachine::~ThreadMachine()
         for (Posted* left = pcpu->posted.load(std::memory_order_relaxed); left != nullptr;)
             delete std::exchange(left, left->next);
     }
-    for (void* const block : blocks_)
-        std::free(block);
 }
 
 Instant ThreadMachine::now() const
@@ -235,25 +231,12 @@ void ThreadMachine::tickle(CpuId cpu) noexcept
     rouse(at(cpu));
 }
 
-void* ThreadMachine::allocate(NodeId, std::size_t bytes, std::size_t align) noexcept
+void* ThreadMachine::allocate(NodeId node, std::size_t bytes, std::size_t align) noexcept
 {
-    std::size_t const unit{std::max(align, sizeof(void*))};
-    std::size_t const rounded{(bytes + unit - 1) / unit * unit};
-    void* const block{std::aligned_alloc(unit, rounded)};
-    if (block == nullptr)
-        return nullptr;
-    std::memset(block, 0, rounded);
-    std::lock_guard const guard{blocks_lock_};
-    blocks_.insert(block);
-    return block;
+    return memory_.allocate(node, bytes, align);
 }
 
-void ThreadMachine::release(void* memory, std::size_t) noexcept
-{
-    std::lock_guard const guard{blocks_lock_};
-    if (blocks_.erase(memory) != 0)
-        std::free(memory);
-}
+void ThreadMachine::release(void* memory, std::size_t bytes) noexcept { memory_.release(memory, bytes); }
 
 std::uint64_t ThreadMachine::trace_clock(CpuId cpu) noexcept
 {

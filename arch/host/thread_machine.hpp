@@ -13,6 +13,7 @@
 
 #include "arch/generic/thread_safety.hpp"
 #include "arch/generic/ticket_lock.hpp"
+#include "arch/host/host_memory.hpp"
 #include "arch/host/machine_shape.hpp"
 
 #include <arch/env.hpp>
@@ -25,7 +26,6 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_set>
 #include <vector>
 
 namespace hv::arch {
@@ -69,6 +69,8 @@ public:
     void post(CpuId cpu, Work work);
     // The same, and waits for it. Not from a pCPU's thread.
     void call(CpuId cpu, Work work);
+    // Memory that was asked for on the node and not given back.
+    [[nodiscard]] std::size_t bytes_in_use(NodeId node) const { return memory_.in_use(node); }
     // Perhaps gives up the host's CPU, so that others come in between. From any thread.
     void dawdle();
 
@@ -118,8 +120,7 @@ private:
     std::chrono::steady_clock::time_point const origin_{std::chrono::steady_clock::now()};
     std::vector<std::unique_ptr<Pcpu>> pcpus_;
     std::atomic<bool> stopping_{false};
-    std::mutex blocks_lock_; // of the host's; allocation is not a matter of the scheduler's orders
-    std::unordered_set<void*> blocks_;
+    HostMemory memory_;
 };
 
 } // namespace hv::arch

@@ -57,11 +57,11 @@ void Credit::deactivate(CpuId self, CreditVcpu& vcpu, Instant now)
                         domain.active_count);
 }
 
-void Credit::vcpu_removed(Vcpu& vcpu, Instant now) noexcept
+void Credit::vcpu_removed(CpuId by, Vcpu& vcpu, Instant now) noexcept
 {
     Guard guard{private_lock_, irqs_off};
     if (data(vcpu).is_active())
-        deactivate(vcpu.processor(), data(vcpu), now);
+        deactivate(by, data(vcpu), now);
 }
 
 // What the domain earns for all its active vCPUs together.

@@ -34,7 +34,7 @@ public:
 
     void pcpu_joins(CpuId cpu, Instant now) noexcept;
     void pcpu_leaves(CpuId by, CpuId cpu, Instant now) noexcept;
-    void vcpu_removed(Vcpu& vcpu, Instant now) noexcept;
+    void vcpu_removed(CpuId by, Vcpu& vcpu, Instant now) noexcept;
     void affinity_changed(Vcpu& vcpu, Instant now) noexcept;
     void params_changed(Domain& domain, DomainParams params) noexcept;
     Status<ParamError> set_param(std::string_view key, std::int64_t value) noexcept;

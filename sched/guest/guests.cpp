@@ -1,18 +1,58 @@
 #include "sched/guest/guests.hpp"
 
 #include <new>
+#include <utility>
 
 namespace hv::sched::guest {
 
-Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed)
+std::optional<std::uint32_t> Guests::take_place(std::optional<std::uint32_t> wanted)
 {
-    if (count_ == table_.size())
+    auto const take = [&](std::uint32_t number) {
+        return number < table_.size() && !table_[number].taken.exchange(true, std::memory_order_acquire);
+    };
+    if (wanted)
+        return take(*wanted) ? wanted : std::nullopt;
+    for (std::uint32_t number = first_free_.load(std::memory_order_relaxed); number < table_.size(); ++number) {
+        if (take(number)) {
+            first_free_.store(number + 1, std::memory_order_relaxed);
+            return number;
+        }
+    }
+    return std::nullopt;
+}
+
+Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed, std::optional<std::uint32_t> wanted)
+{
+    std::optional<std::uint32_t> const number{take_place(wanted)};
+    if (!number)
         return nullptr;
+    Guest* const guest{make(vcpu, workload, seed, *number)};
+    if (guest == nullptr) {
+        give_back(*number);
+        return nullptr;
+    }
+    vcpu.guest = guest;
+    table_[*number].guest.store(guest, std::memory_order_release);
+    for (std::uint32_t end = end_.load(std::memory_order_relaxed);
+         end <= *number && !end_.compare_exchange_weak(end, *number + 1, std::memory_order_relaxed);) {}
+    return guest;
+}
+
+void Guests::give_back(std::uint32_t number)
+{
+    table_[number].taken.store(false, std::memory_order_release);
+    if (number < first_free_.load(std::memory_order_relaxed))
+        first_free_.store(number, std::memory_order_relaxed);
+}
+
+Guest* Guests::make(Vcpu& vcpu, Workload const& workload, std::uint64_t seed, std::uint32_t number)
+{
+    arch::Env& env{core_.pool().env()};
     NodeId const node{core_.pool().topology().node_of(vcpu.processor())};
-    void* const memory{core_.pool().env().allocate(node, sizeof(Guest), alignof(Guest))};
+    void* const memory{env.allocate(node, sizeof(Guest), alignof(Guest))};
     if (memory == nullptr)
         return nullptr;
-    Guest* const guest{::new (memory) Guest{vcpu, count_}};
+    Guest* const guest{::new (memory) Guest{vcpu, number}};
     guest->work = {.workload = workload, .random = Random{seed, vcpu.domain.id, vcpu.index}};
     // The first step of a recording that begins by waiting is that wait.
     if (guest->is_recorded() && begins_waiting(workload)) {
@@ -20,19 +60,48 @@ Guest* Guests::add(Vcpu& vcpu, Workload const& workload, std::uint64_t seed)
         guest->work.wake_cost = workload.steps.empty() ? 0 : workload.steps.front().target;
     }
     if (pacer_ != nullptr && is_of_model(workload.kind)) {
-        void* const progress{core_.pool().env().allocate(node, sizeof(Progress), alignof(Progress))};
-        if (progress == nullptr)
+        void* const progress{env.allocate(node, sizeof(Progress), alignof(Progress))};
+        if (progress == nullptr) {
+            env.release(memory, sizeof(Guest));
             return nullptr;
+        }
         guest->progress = ::new (progress) Progress{pacer_->params().of(class_of(workload.kind)), MemoryShares{}};
     }
-    vcpu.guest = guest;
-    table_[count_++] = guest;
     return guest;
+}
+
+void Guests::retire(Domain& domain)
+{
+    for (Vcpu& vcpu : domain.vcpus) {
+        if (vcpu.guest == nullptr)
+            continue;
+        Guest& guest{of(vcpu)};
+        {
+            Guard guard{guest.timer_lock, irqs_off};
+            guest.retired = true;
+            disarm(guest);
+        }
+        table_[guest.number].guest.store(nullptr, std::memory_order_relaxed); // Nothing new to see there.
+    }
+}
+
+void Guests::release(Vcpu& vcpu)
+{
+    if (vcpu.guest == nullptr)
+        return;
+    Guest& guest{of(vcpu)};
+    std::uint32_t const number{guest.number};
+    if (guest.progress != nullptr)
+        core_.pool().env().release(guest.progress, sizeof(Progress));
+    guest.~Guest();
+    core_.pool().env().release(&guest, sizeof(Guest));
+    vcpu.guest = nullptr;
+    give_back(number);
 }
 
 bool Guests::use_model(ModelParams const& params)
 {
-    HV_ASSERT(count_ == 0 && pacer_ == nullptr);
+    HV_ASSERT(first_free_.load(std::memory_order_relaxed) == 0 && pacer_ == nullptr);
     pacer_ = Pacer::create(core_.pool().env(), params);
     return pacer_ != nullptr;
 }
@@ -49,14 +118,65 @@ bool Guests::is_current(Guest const& guest) const
     return core_.pool().pcpu(guest.vcpu.processor()).current == &guest.vcpu;
 }
 
-void Guests::start_at(CpuId on, Guest& guest, Instant when) { core_.pool().env().arm(on, guest.wake_timer(), when); }
+// --- the wake-up timer
+
+void Guests::start_at(CpuId on, Guest& guest, Instant when) { set_timer(on, guest, when); }
 
 Guest* Guests::of(TimerId id) const
 {
-    if (id.value() < timer::first_vcpu || id.value() - timer::first_vcpu >= count_)
-        return nullptr;
-    return table_[id.value() - timer::first_vcpu];
+    return id.value() < timer::first_vcpu ? nullptr : numbered(id.value() - timer::first_vcpu);
 }
+
+void Guests::set_timer(CpuId on, Guest& guest, Instant when)
+{
+    Guard guard{guest.timer_lock, irqs_off};
+    if (guest.retired)
+        return;
+    // Under the lock: evacuate(), which comes after the pCPU has left, takes it for each guest.
+    if (CpuMask const& members{core_.pool().members()}; !members.test(on)) [[unlikely]]
+        on = members.first().value_or(on);
+    if (guest.armed && guest.armed_on != on)
+        disarm(guest);
+    guest.armed = true;
+    guest.armed_on = on;
+    guest.wakes_at = when;
+    core_.pool().env().arm(on, guest.wake_timer(), when);
+}
+
+void Guests::stop_timer(Guest& guest)
+{
+    Guard guard{guest.timer_lock, irqs_off};
+    disarm(guest);
+}
+
+void Guests::disarm(Guest& guest)
+{
+    if (guest.armed)
+        core_.pool().env().disarm(guest.armed_on, guest.wake_timer());
+    guest.armed = false;
+}
+
+bool Guests::is_due(Guest& guest, Instant now)
+{
+    Guard guard{guest.timer_lock, irqs_off};
+    return std::exchange(guest.armed, guest.armed && now < guest.wakes_at) && now >= guest.wakes_at;
+}
+
+void Guests::evacuate(CpuId self, CpuId to)
+{
+    for (Guest* const guest : all()) {
+        Guard guard{guest->timer_lock, irqs_off};
+        if (!guest->armed || guest->armed_on != self)
+            continue;
+        core_.pool().env().disarm(self, guest->wake_timer());
+        guest->armed_on = to;
+        core_.pool().env().arm(to, guest->wake_timer(), guest->wakes_at);
+    }
+    if (pacer_ != nullptr)
+        pacer_->evacuate(self);
+}
+
+// --- phases
 
 void Guests::start(CpuId self, Guest& guest, Instant now)
 {
@@ -68,11 +188,11 @@ void Guests::start(CpuId self, Guest& guest, Instant now)
         advance(self, guest, now);
     core_.start(self, guest.vcpu, waits, now);
     if (workload.kind == WorkloadKind::periodic)
-        core_.pool().env().arm(guest.vcpu.processor(), guest.wake_timer(), now + workload.phase);
+        set_timer(guest.vcpu.processor(), guest, now + workload.phase);
     if (guest.is_recorded() && !workload.steps.empty() && workload.steps.front().kind == StepKind::sleep) {
         guest.sleeps.store(true, std::memory_order_relaxed);
         auto const first = Duration::from_ns(static_cast<std::int64_t>(workload.steps.front().ns));
-        core_.pool().env().arm(guest.vcpu.processor(), guest.wake_timer(), now + first);
+        set_timer(guest.vcpu.processor(), guest, now + first);
     }
 }
 
@@ -154,13 +274,15 @@ bool Guests::timer(CpuId self, TimerId id, Instant now)
     if (addressed == nullptr)
         return false;
     Guest& guest{*addressed};
+    if (!is_due(guest, now))
+        return true;
     if (!guest.started) {
         start(self, guest, now);
         return true;
     }
     Workload const& workload{guest.work.workload};
     if (workload.kind == WorkloadKind::periodic)
-        core_.pool().env().arm(self, id, now + workload.period);
+        set_timer(self, guest, now + workload.period);
     guest.sleeps.store(false, std::memory_order_relaxed);
     deliver(self, guest, now);
     return true;
@@ -230,35 +352,43 @@ void Guests::advance(CpuId self, Guest& guest, Instant now)
 
 Outcome Guests::perform(CpuId self, Guest& guest, Action const& action, Instant now)
 {
-    arch::Env& env{core_.pool().env()};
     switch (action.kind) {
     case Action::Kind::compute:
     case Action::Kind::compute_until:
         begin_phase(self, guest, action, now);
         return Outcome::computes;
     case Action::Kind::wait_until:
-        env.arm(self, guest.wake_timer(), action.until);
+        set_timer(self, guest, action.until);
         if (guest.is_recorded()) {
             sleep(self, guest, now);
             return Outcome::waits;
         }
         if (wait(self, guest, now))
             return Outcome::waits;
-        env.disarm(self, guest.wake_timer());
+        stop_timer(guest);
         return Outcome::goes_on;
     case Action::Kind::wait:
         return wait(self, guest, now) ? Outcome::waits : Outcome::goes_on;
-    case Action::Kind::notify: {
-        // A domain's guests were added one after the other, in the order of their indices.
-        std::uint32_t const first = guest.number - guest.vcpu.index.value();
-        notify(self, *table_[first + action.partner.value()], now);
+    case Action::Kind::notify:
+        if (Guest* const partner{partner_of(guest, action.partner)}; partner != nullptr)
+            notify(self, *partner, now);
         return Outcome::goes_on;
-    }
     case Action::Kind::notify_any:
-        notify(self, *table_[action.target], now);
+        if (Guest* const target{numbered(action.target)}; target != nullptr) // Its domain may have ended.
+            notify(self, *target, now);
         return Outcome::goes_on;
     }
     return Outcome::goes_on;
+}
+
+Guest* Guests::partner_of(Guest& guest, VcpuIndex partner)
+{
+    if (guest.partner != nullptr)
+        return guest.partner;
+    for (Vcpu& vcpu : guest.vcpu.domain.vcpus)
+        if (vcpu.index == partner)
+            guest.partner = static_cast<Guest*>(vcpu.guest);
+    return guest.partner;
 }
 
 } // namespace hv::sched::guest

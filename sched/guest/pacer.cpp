@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 namespace hv::sched::guest {
 
@@ -67,6 +68,13 @@ void Pacer::switched(CpuId self, Progress* previous, Progress* next, bool busy, 
         pcpu.samples = true;
         env_.arm(self, sample_timer, now.next_multiple(sample_period));
     }
+}
+
+void Pacer::evacuate(CpuId self)
+{
+    Guard guard{lock_, irqs_off};
+    if (std::exchange(pcpus_[self.value()].samples, false))
+        env_.disarm(self, sample_timer);
 }
 
 void Pacer::leave(Progress& progress, Instant now)

@@ -76,6 +76,8 @@ public:
     [[nodiscard]] bool ends(Progress& progress, Instant now) HV_EXCLUDES(lock_);
     // sample_timer fired.
     void sample(CpuId self, Instant now) HV_EXCLUDES(lock_);
+    // `self` has left the pool and runs its idle vCPU: nothing of it is left armed.
+    void evacuate(CpuId self) HV_EXCLUDES(lock_);
     // Where its memory really is. Not while it runs.
     void set_memory(Progress& progress, MemoryShares const& memory) HV_EXCLUDES(lock_);
     // Up to now, also of one that runs.

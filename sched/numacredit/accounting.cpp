@@ -134,12 +134,19 @@ void NumaCredit::vcpu_added(Vcpu& vcpu, Instant) noexcept
     ++domain.count;
 }
 
-void NumaCredit::vcpu_removed(Vcpu& vcpu, Instant) noexcept
+void NumaCredit::vcpu_removed(CpuId, Vcpu& vcpu, Instant) noexcept
 {
     Guard guard{lock_, irqs_off};
     DomainState& domain{data(vcpu.domain)};
     domain.members.erase(data(vcpu));
     --domain.count;
+}
+
+void NumaCredit::domain_removed(CpuId, Domain& domain, Instant) noexcept
+{
+    Guard guard{lock_, irqs_off};
+    if (data(domain).is_linked())
+        capped_.erase(data(domain));
 }
 
 void NumaCredit::params_changed(Domain& domain, DomainParams params) noexcept
