@@ -102,8 +102,9 @@ public:
     void unpause(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
     // No vCPU of it runs. Of a domain that is paused or ends it stays true.
     [[nodiscard]] bool has_stopped(Domain const& domain) HV_EXCLUDES(steering_lock_);
-    // Born down; start() makes it able to run. Numbered in order of creation within the domain. Errors: no_memory,
-    // ending.
+    // Born down on `initial`, or on another pCPU if that has left; start() makes it able to run. Numbered in order of
+    // creation within the domain. Who makes domains also sees to it that nobody ends one while it is being made. Errors:
+    // no_memory, ending.
     [[nodiscard]] Result<Vcpu*, CoreError> create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now);
     void set_params(Domain& domain, DomainParams params);
     [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value);

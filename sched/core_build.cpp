@@ -174,6 +174,9 @@ Result<Vcpu*, CoreError> Core::create_vcpu(CpuId self, Domain& domain, CpuId ini
             pool_.env().release(block.data, ops_.vcpu.size);
         return fail(CoreError::ending);
     }
+    // Under the lock: a pCPU that leaves takes it for each domain once it is out of the pool.
+    if (CpuMask const& members{pool_.members()}; !members.test(initial) && !members.empty()) [[unlikely]]
+        initial = members.cycle(initial);
     Vcpu* const vcpu{::new (block.object) Vcpu{domain, VcpuIndex{domain.vcpu_count}, initial}};
     vcpu->set_flag(PauseFlag::down);
     vcpu->run_state.entered = vcpu->run_state.counted = now;
