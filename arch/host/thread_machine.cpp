@@ -222,6 +222,16 @@ void ThreadMachine::disarm(CpuId cpu, TimerId timer) noexcept
     note_first_due(pcpu);
 }
 
+std::vector<TimerId> ThreadMachine::armed_on(CpuId cpu)
+{
+    Pcpu& pcpu{at(cpu)};
+    Guard const guard{pcpu.timer_lock, irqs_off};
+    std::vector<TimerId> ids;
+    for (auto const& [id, when] : pcpu.timers)
+        ids.push_back(id);
+    return ids;
+}
+
 // --- rest of port
 
 void ThreadMachine::tickle(CpuId cpu) noexcept

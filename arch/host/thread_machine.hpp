@@ -69,6 +69,8 @@ public:
     void post(CpuId cpu, Work work);
     // The same, and waits for it. Not from a pCPU's thread.
     void call(CpuId cpu, Work work);
+    // The timers that are armed there right now.
+    [[nodiscard]] std::vector<TimerId> armed_on(CpuId cpu);
     // Memory that was asked for on the node and not given back.
     [[nodiscard]] std::size_t bytes_in_use(NodeId node) const { return memory_.in_use(node); }
     // Perhaps gives up the host's CPU, so that others come in between. From any thread.

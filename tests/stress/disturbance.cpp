@@ -22,8 +22,11 @@ void Storm::control(std::uint64_t seed)
         }
         posted_.fetch_add(1, std::memory_order_relaxed);
         machine_.post(some_pcpu(random()), [this, draw = random()](CpuId self, Instant now) {
+            auto const done = [this] { done_.fetch_add(1, std::memory_order_relaxed); };
+            if (draw / 100 % 5 == 0)
+                return mortals_.disturb(self, draw / 500, now, done);
             disturb(self, draw, now);
-            done_.fetch_add(1, std::memory_order_relaxed);
+            done();
         });
     }
 }
@@ -109,11 +112,21 @@ void Storm::go_on_leaving(CpuId self, CpuId cpu, Instant now)
         machine_.post(self, [this, cpu](CpuId again, Instant later) { go_on_leaving(again, cpu, later); });
         return;
     }
+    tallies_[cpu.value()].departed.store(true, std::memory_order_relaxed);
+    machine_.post(cpu, [this](CpuId leaving, Instant later) { take_leave(leaving, later); });
+}
+
+// The last step, on the pCPU itself.
+void Storm::take_leave(CpuId self, Instant now)
+{
+    system_->pcpu_off(self);
+    for (TimerId const armed : machine_.armed_on(self))
+        EXPECT_GE(armed.value(), first_pause_timer)
+            << "pCPU " << self.value() << " has left, and a timer is armed there";
     auto const departures = static_cast<std::int64_t>(count(Happening::departures));
     note(self, Happening::departures);
-    tallies_[cpu.value()].departed.store(true, std::memory_order_relaxed);
     // Mostly not at once, or timers that come too late would go unseen.
-    machine_.arm(cpu, join_timer, now + Duration::from_us(departures % 8 * 2'000));
+    machine_.arm(self, join_timer, now + Duration::from_us(departures % 8 * 2'000));
 }
 
 void Storm::join(CpuId self, Instant now)

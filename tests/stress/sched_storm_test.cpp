@@ -61,6 +61,7 @@ constexpr std::array least{
     Least{Happening::blocks, "waits of guests", 500},    Least{Happening::yields, "yields", 20},
     Least{Happening::migrations, "migrations", 100},     Least{Happening::waits, "waits for a vCPU to stop", 20},
     Least{Happening::departures, "pCPUs that left", 10}, Least{Happening::steals, "steals", 50, true},
+    Least{Happening::births, "domains that came", 50},   Least{Happening::deaths, "domains that went", 50},
     Least{Happening::parks, "parks", 5, true},
 };
 

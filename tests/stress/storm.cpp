@@ -20,6 +20,10 @@ void Storm::note(CpuId self, Happening happening)
 
 std::uint64_t Storm::count(Happening happening) const
 {
+    if (happening == Happening::births)
+        return mortals_.births();
+    if (happening == Happening::deaths)
+        return mortals_.deaths();
     std::uint64_t sum{0};
     for (Tally const& tally : tallies_)
         sum += tally.counts[static_cast<std::size_t>(happening)].load(std::memory_order_relaxed);
@@ -141,7 +145,9 @@ void Storm::check_affinity(CpuId self, std::uint32_t domain, std::uint32_t index
 {
     if (domain == sched::idle_domain_id.value())
         return;
-    Vcpu const& next{*contexts_[first_of_domain_[domain - 1] + index]->vcpu};
+    Vcpu const& next{*core().pool().pcpu(self).current};
+    EXPECT_EQ(next.packed(),
+              sched::trace::pack_vcpu(static_cast<std::uint16_t>(domain), static_cast<std::uint16_t>(index)));
     // All that it might use may be leaving: then its affinity is about to be broken, and until then it stays where it
     // is.
     bool const may{next.hard_affinity.test(self) || !next.hard_affinity.intersects(core().pool().members())};

@@ -5,6 +5,8 @@
 //   B13  a vCPU runs on one pCPU at a time: its context is plain memory, written by whoever runs it, at rest in between
 //   B14  a context is loaded only after it was saved, and a vCPU that was waited for to stop has stopped
 //   and: a pCPU that has left the pool runs no guest and, once its last is over, no accounting, until it joins again
+//   and: nothing is left armed on it then
+//   and: of domains that come and go meanwhile (mortals.hpp) nothing is left, not a byte on any node
 //   and: whoever may run does within patience; whoever is notified wakes; nobody stays blocked with an event pending
 //
 // What the checks do not see, ThreadSanitizer does: contexts, guests and all of the scheduler's data are handed from
@@ -14,6 +16,8 @@
 
 #include "arch/host/thread_machine.hpp"
 #include "sched/system.hpp"
+
+#include "tests/stress/mortals.hpp"
 
 #include <array>
 #include <atomic>
@@ -41,6 +45,8 @@ enum class Happening : std::uint8_t {
     parks,
     waits,
     departures,
+    births,
+    deaths,
     count
 };
 
@@ -63,21 +69,14 @@ public:
 
 private:
     using Random = std::mt19937_64;
-    static constexpr CpuId::Rep nobody = 0xffff;
+    static constexpr CpuId::Rep nobody = StormContext::nobody;
     static constexpr unsigned controllers = 3;
     // Timers of the storm's own, beyond the guests'.
     static constexpr TimerId::Rep first_pause_timer = 1u << 16; // one a vCPU: ends the pause that the storm began
     static constexpr TimerId idle_work_timer{1u << 17};         // ends what only the idle vCPU may do
     static constexpr TimerId join_timer{idle_work_timer.value() + 1};
 
-    // What a vCPU's registers and stack are in the kernel.
-    struct Context {
-        CpuId::Rep runs_on{nobody};
-        std::array<std::uint64_t, 4> registers{}; // all alike whenever nobody is in the middle of a save
-        std::atomic<std::uint64_t> progress{0};   // how often it was seen to run
-        std::atomic<bool> paused{false};          // by the storm
-        sched::Vcpu* vcpu{nullptr};
-    };
+    using Context = StormContext;
     struct alignas(64) Tally {
         std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Happening::count)> counts{};
         std::atomic<bool> departed{false}; // the pCPU has left the pool
@@ -103,7 +102,9 @@ private:
     void settle();
     void expect_everybody_goes_on();
     void expect_the_notified_to_wake();
+    void expect_nothing_left_of_the_dead();
     void expect_good_order();
+    [[nodiscard]] std::vector<std::size_t> bytes_in_use() const;
     template <typename Condition>
     void wait_until(char const* what, Condition condition);
 
@@ -114,6 +115,7 @@ private:
     void give_idle_work(CpuId cpu, Instant now);
     void leave(CpuId self, CpuId cpu, Instant now);
     void go_on_leaving(CpuId self, CpuId cpu, Instant now);
+    void take_leave(CpuId self, Instant now);
     void join(CpuId self, Instant now);
     void pause(CpuId self, Context& context, bool waits, std::uint64_t draw, Instant now);
     [[nodiscard]] CpuMask some_pcpus(std::uint64_t draw) const;
@@ -129,6 +131,8 @@ private:
     arch::MachineShape shape_;
     arch::ThreadMachine machine_;
     sched::System* system_{nullptr};
+    Mortals mortals_{machine_};
+    std::vector<std::size_t> bytes_at_rest_; // by node: in use while no mortal lives
     std::vector<Tally> tallies_;
     std::vector<std::unique_ptr<Context>> idle_contexts_;
     std::vector<std::unique_ptr<Context>> contexts_; // of guests, by number

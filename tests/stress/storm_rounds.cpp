@@ -50,8 +50,10 @@ Storm::Storm(sched::PolicyOps const& policy, StormShape const& shape, std::uint6
     std::uint32_t guests{0};
     for (unsigned const vcpus : shape.vcpus_by_domain)
         guests += vcpus;
-    sched::SystemConfig const config{
-        .policy = &policy, .guest_limit = guests, .driver = sched::guest::Driver::tasks, .context_switch = {}};
+    sched::SystemConfig const config{.policy = &policy,
+                                     .guest_limit = guests + Mortals::slot_count * 2 * Mortals::most_vcpus,
+                                     .driver = sched::guest::Driver::tasks,
+                                     .context_switch = {}};
     auto const made = sched::System::create(machine_.env(), config);
     HV_ASSERT(made.ok());
     system_ = *made;
@@ -64,11 +66,13 @@ Storm::Storm(sched::PolicyOps const& policy, StormShape const& shape, std::uint6
                                         static_cast<Storm*>(self)->heard(on, number, words);
                                     }});
     make_idle_contexts();
+    mortals_.attach(*system_);
     machine_.start(*this);
     for (unsigned i = 0; i < pcpu_count(); ++i)
         machine_.call(some_pcpu(i), [this](CpuId self, Instant now) { system_->pcpu_up(self, now); });
     machine_.call(CpuId{0}, [&](CpuId, Instant) { make_guests(shape, random_); });
     machine_.stop();
+    bytes_at_rest_ = bytes_in_use();
 }
 
 Storm::~Storm() { machine_.stop(); }
@@ -145,6 +149,7 @@ void Storm::round(Clock::duration time)
     settle();
     expect_everybody_goes_on();
     expect_the_notified_to_wake();
+    expect_nothing_left_of_the_dead();
     machine_.stop();
     expect_good_order();
 }
@@ -205,6 +210,21 @@ void Storm::expect_the_notified_to_wake()
     for (std::size_t i = 0; i < contexts_.size(); ++i)
         wait_until("everybody who was notified wakes",
                    [&] { return contexts_[i]->progress.load(std::memory_order_relaxed) > before[i]; });
+}
+
+std::vector<std::size_t> Storm::bytes_in_use() const
+{
+    std::vector<std::size_t> bytes;
+    for (NodeId const node : shape_.topology().nodes())
+        bytes.push_back(machine_.bytes_in_use(node));
+    return bytes;
+}
+
+void Storm::expect_nothing_left_of_the_dead()
+{
+    machine_.call(some_pcpu(random_()), [&](CpuId self, Instant now) { mortals_.end_all(self, now); });
+    wait_until("all that ended are gone", [&] { return mortals_.births() == mortals_.deaths(); });
+    wait_until("the memory of the dead is back", [&] { return bytes_in_use() == bytes_at_rest_; });
 }
 
 // The threads have ended: everything may be looked at.
