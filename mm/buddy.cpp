@@ -18,13 +18,31 @@ void Buddy::add(PageRange range)
     HV_ASSERT(region != nullptr && range.end <= region->range().end);
     Pfn at{range.first};
     while (at < range.end) {
-        auto const by_alignment = static_cast<unsigned>(std::countr_zero(at.value()));
-        auto const by_length = static_cast<unsigned>(std::bit_width(range.end.value() - at.value())) - 1;
-        unsigned const fits{by_alignment < by_length ? by_alignment : by_length};
-        Order const order{fits < Order::largest ? fits : Order::largest};
+        Order const order{largest_at(at, range.end)};
         push(shelf_of(at), {region, at}, order, PageEntry{PageState::free, order, kernel_owner});
         at = offset(at, order.pages());
     }
+}
+
+Order Buddy::largest_at(Pfn at, Pfn end)
+{
+    auto const by_alignment = static_cast<unsigned>(std::countr_zero(at.value()));
+    auto const by_length = static_cast<unsigned>(std::bit_width(end.value() - at.value())) - 1;
+    unsigned const fits{by_alignment < by_length ? by_alignment : by_length};
+    return Order{fits < Order::largest ? fits : Order::largest};
+}
+
+std::optional<Pfn> Buddy::block_of(PageRegion const& region, Pfn page)
+{
+    for (unsigned value = 0; value <= Order::largest; ++value) {
+        Pfn const first{round_down(page.value(), Order{value}.pages())};
+        if (first < region.range().first)
+            break;
+        PageEntry const entry{region.get(first)};
+        if (entry.state() != PageState::none && page.value() < first.value() + entry.order().pages())
+            return first;
+    }
+    return std::nullopt;
 }
 
 std::optional<BlockRef> Buddy::take(Order order, std::uint64_t below, std::uint64_t low_floor)
@@ -95,6 +113,23 @@ void Buddy::put(BlockRef block, Order order)
 void Buddy::put_dirty(BlockRef block, Order order)
 {
     push(Shelf::dirty, block, order, block.entry().with_head(PageState::dirty, order));
+}
+
+BlockRef Buddy::cut_out(BlockRef block, Pfn page)
+{
+    PageEntry const head{block.entry()};
+    bool const is_dirty{head.state() == PageState::dirty};
+    Order order{head.order()};
+    unlink(is_dirty ? Shelf::dirty : shelf_of(block.first), block, order);
+    while (order.value() > 0) {
+        order = Order{order.value() - 1};
+        BlockRef const upper{block.region, offset(block.first, order.pages())};
+        BlockRef const rest{page < upper.first ? upper : block};
+        if (page >= upper.first)
+            block = upper;
+        push(is_dirty ? Shelf::dirty : shelf_of(rest.first), rest, order, rest.entry().with_head(head.state(), order));
+    }
+    return block;
 }
 
 std::optional<BlockRef> Buddy::take_dirty(Order at_least, Order at_most)
@@ -181,18 +216,27 @@ void Buddy::walk_block(PageRegion const& region, Pfn first, PageEntry entry, Wal
         walk.is_sound = false;
         return;
     }
-    // Only a block's first page has a state.
-    for (Pfn at = region.skip_empty(first); at.value() < first.value() + order.pages(); at = region.skip_empty(at))
+    // Only a block's first page has a state, and only in two states are there defective pages.
+    bool has_defect{entry.is_defective()};
+    for (Pfn at = region.skip_empty(first); at.value() < first.value() + order.pages(); at = region.skip_empty(at)) {
         if (region.get(at).state() != PageState::none)
             walk.is_sound = false;
+        has_defect = has_defect || region.get(at).is_defective();
+    }
+    if (has_defect != (entry.state() == PageState::retiring || entry.state() == PageState::offline))
+        walk.is_sound = false;
     switch (entry.state()) {
     case PageState::none:
         break;
     case PageState::used:
+    case PageState::retiring:
         walk.used += order.pages();
         break;
     case PageState::cached:
         walk.cached += order.pages();
+        break;
+    case PageState::offline:
+        walk.offline += order.pages();
         break;
     case PageState::scrubbing:
         walk.scrubbing += order.pages();

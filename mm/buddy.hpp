@@ -39,7 +39,7 @@ struct BlockRef {
 class Buddy {
 public:
     struct Walk {
-        std::uint64_t free{0}, dirty{0}, scrubbing{0}, used{0}, cached{0}; // pages
+        std::uint64_t free{0}, dirty{0}, scrubbing{0}, used{0}, cached{0}, offline{0}; // pages
         std::array<std::array<std::uint64_t, Order::count>, shelf_count> blocks{};
         bool is_sound{true};
     };
@@ -61,6 +61,12 @@ public:
     void put(BlockRef block, Order order);
 
     void put_dirty(BlockRef block, Order order);
+    // A page out of the middle of a free or dirty block, whose rest stays on its shelf. The caller sets its entry.
+    [[nodiscard]] BlockRef cut_out(BlockRef block, Pfn page);
+    // The largest block that begins at `at` and ends at or below `end`, by alignment and length.
+    [[nodiscard]] static Order largest_at(Pfn at, Pfn end);
+    // The first page of the block that holds a page, with a state other than none; nothing if no block does.
+    [[nodiscard]] static std::optional<Pfn> block_of(PageRegion const& region, Pfn page);
     // A dirty block to be zeroed: the smallest of at least `at_least`, or else the largest there is, cut to `at_most`;
     // nothing if none is dirty. Its entry says scrubbing and its order.
     [[nodiscard]] std::optional<BlockRef> take_dirty(Order at_least, Order at_most);

@@ -46,7 +46,8 @@ private:
         std::uint64_t room{0};
         for (NodeId const node : wanted_.is_strict ? wanted_.home : NodeMask::first_n(pages_.nodes())) {
             NodeStats const stats{pages_.stats(node)};
-            room += stats.free + stats.cached - stats.claimed;
+            std::uint64_t const has{stats.free + stats.cached};
+            room += has > stats.claimed ? has - stats.claimed : 0;
         }
         return room < wanted_.pages ? wanted_.pages - room : 0;
     }

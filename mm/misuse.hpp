@@ -24,6 +24,8 @@ enum class PageState : std::uint8_t {
     cached,    // in a pCPU's cache: as good as free, but the node's lists do not have it
     dirty,     // free, and still full of what a dead domain left there
     scrubbing, // free, and somebody is zeroing it right now
+    retiring,  // used, and some of its pages are to be taken out of use as soon as it is given back
+    offline,   // out of use: a single page that nobody gets
 };
 
 enum class MisuseKind : std::uint8_t {
@@ -31,6 +33,7 @@ enum class MisuseKind : std::uint8_t {
     wrong_order,      // the block was allocated with another order
     middle_page,      // the page lies within a block and is not its first
     never_allocated,  // reserved memory: it is not the allocator's to take back
+    out_of_use,       // the page was taken out of use
     no_memory,        // no node has memory at this address
     misaligned,       // not the address of a page
     corrupt_links,    // the list links kept in a free page were overwritten: somebody wrote after free
@@ -51,6 +54,11 @@ struct MisuseReport {
 
 using MisuseHandler = void (*)(MisuseReport const& report);
 
+[[nodiscard]] constexpr bool is_in_use(PageState state)
+{
+    return state == PageState::used || state == PageState::retiring;
+}
+
 [[nodiscard]] constexpr std::string_view name_of(MisuseKind kind)
 {
     switch (kind) {
@@ -62,6 +70,8 @@ using MisuseHandler = void (*)(MisuseReport const& report);
         return "free of a page in the middle of a block";
     case MisuseKind::never_allocated:
         return "free of a page that was never allocated";
+    case MisuseKind::out_of_use:
+        return "free of a page that is out of use";
     case MisuseKind::no_memory:
         return "free of an address without memory";
     case MisuseKind::misaligned:
@@ -88,6 +98,10 @@ using MisuseHandler = void (*)(MisuseReport const& report);
         return "dirty";
     case PageState::scrubbing:
         return "being scrubbed";
+    case PageState::retiring:
+        return "used, to be taken out of use";
+    case PageState::offline:
+        return "out of use";
     }
     return "?";
 }
@@ -104,7 +118,7 @@ inline void describe(Sink& sink, MisuseReport const& report)
     if (report.state == PageState::none)
         return;
     print(sink, ", block {:x} order {}, {} ", report.block, report.block_order.value(),
-          report.state == PageState::used ? "owner" : "last owner");
+          is_in_use(report.state) ? "owner" : "last owner");
     if (report.owner == kernel_owner)
         print(sink, "kernel");
     else

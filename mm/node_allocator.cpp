@@ -84,8 +84,8 @@ NodeAllocator::Step NodeAllocator::try_allocate(NodeRequest const& request)
 {
     std::uint64_t const pages{request.order.pages()};
     std::uint64_t const own_claim{request.account != nullptr ? request.account->claim_on(node_) : 0};
-    HV_ASSERT(own_claim <= claimed_ && claimed_ <= free_count());
-    if (free_count() - (claimed_ - own_claim) < pages)
+    HV_ASSERT(own_claim <= claimed_);
+    if (free_count() < claimed_ - own_claim + pages)
         return {};
     std::uint64_t const low_floor{request.spares_low ? rules_.low_reserve : 0};
     std::optional<BlockRef> const block{buddy_.take(request.order, request.below, low_floor)};
@@ -121,7 +121,9 @@ std::optional<DomainId> NodeAllocator::free(PhysAddr block, Order order, std::ui
                 bool const is_dirty = account != nullptr && account->is_dying();
                 if constexpr (is_debug)
                     spoil_content(block, order, caller, !is_dirty);
-                if (is_dirty)
+                if (entry.state() == PageState::retiring)
+                    carve(*found, order, is_dirty);
+                else if (is_dirty)
                     buddy_.put_dirty(*found, order);
                 else
                     buddy_.put(*found, order);
@@ -142,7 +144,8 @@ std::optional<DomainId> NodeAllocator::transfer(PhysAddr block, Order order, Dom
         Guard guard{lock_, irqs_off};
         if (std::optional<BlockRef> const found = find_used(block, order, report)) {
             PageEntry const entry{found->entry()};
-            if (found->region->replace(found->first, entry, PageEntry{PageState::used, order, owner}))
+            if (found->region->replace(found->first, entry,
+                                       entry.with_owner_of(PageEntry{PageState::used, order, owner})))
                 return entry.owner();
             diagnose(*found->region, found->first, report);
         }
@@ -155,8 +158,8 @@ std::uint32_t NodeAllocator::refill(Order order, std::span<PhysAddr> blocks, std
 {
     HV_ASSERT(blocks.size() <= slots.size());
     Guard guard{lock_, irqs_off};
-    std::uint64_t const unclaimed{(free_count() - claimed_) / order.pages()};
-    std::uint64_t const wanted{unclaimed < blocks.size() ? unclaimed : blocks.size()};
+    std::uint64_t const most_blocks{unclaimed() / order.pages()};
+    std::uint64_t const wanted{most_blocks < blocks.size() ? most_blocks : blocks.size()};
     std::uint32_t got{0};
     unsigned most{order.value() + 5};
     while (got < wanted) {

@@ -1,8 +1,8 @@
 // The page allocator of one node: a buddy allocator (buddy.hpp) behind a lock, with the books that go with it.
 //
-// Invariants: free + used + cached + reserved == present pages. Free pages are clean, dirty (a dead domain's, to be
-// zeroed before anybody gets them) or being zeroed. Claims are promises of free pages to a domain: claimed <= free, and
-// nobody but the claimant gets what would break a claim.
+// Invariants: free + used + cached + reserved + offline == present pages. Free pages are clean, dirty (a dead domain's,
+// to be zeroed before anybody gets them) or being zeroed. Claims are promises of free pages to a domain: nobody but the
+// claimant gets what would break a claim, and claimed <= free, unless promised pages had to be taken out of use.
 //
 // Locking: one lock a node, rank 40, its number as ordinal; callers have interrupts off. While it is held nothing
 // waits or calls out of mm, except to report corruption, which is the end; pages are zeroed without it. The object and
@@ -31,19 +31,23 @@ namespace hv::mm {
 
 inline constexpr std::uint16_t node_lock_rank = 40;
 
-// In pages. free + used + cached + reserved == present <= span; dirty <= free, claimed <= free.
+// In pages. free + used + cached + reserved + offline == present <= span; dirty <= free, claimed <= free + offline.
 struct NodeStats {
     std::uint64_t present{0};  // RAM
     std::uint64_t free{0};     // can be allocated
     std::uint64_t used{0};     // allocated and not yet freed
     std::uint64_t cached{0};   // in the caches of the node's pCPUs
     std::uint64_t reserved{0}; // never the allocator's: firmware, kernel image, early allocations, our tables
+    std::uint64_t offline{0};  // taken out of use
     std::uint64_t span{0};     // from the first page to the last, holes included
     std::uint64_t dirty{0};    // of the free ones: not zeroed yet after a domain's end
     std::uint64_t claimed{0};  // of the free ones: promised
 
     friend constexpr bool operator==(NodeStats const&, NodeStats const&) = default;
 };
+
+// What became of a page that was to be taken out of use: nobody gets it again, or nobody will after who has it now.
+enum class Retirement : std::uint8_t { done, pending };
 
 // How a node's memory is to be treated; the same for all nodes.
 struct NodeRules {
@@ -87,6 +91,11 @@ public:
 
     // Make `owner` the owner of an allocated block; returns who was before. Errors as for free().
     [[nodiscard]] std::optional<DomainId> transfer(PhysAddr block, Order order, DomainId owner) HV_EXCLUDES(lock_);
+
+    // Take a page out of use, wherever it is, and back into use; see PageAllocator. No lock of rank 39 or more held.
+    // Error: bad_request.
+    [[nodiscard]] Result<Retirement, AllocError> retire(Pfn page) HV_EXCLUDES(lock_);
+    [[nodiscard]] Status<AllocError> put_back(Pfn page) HV_EXCLUDES(lock_);
 
     // Promise the domain `most` pages, or as many as there are if `least` is less; returns how many, 0 if less than
     // `least`. And take promises back.
@@ -141,6 +150,16 @@ private:
     [[nodiscard]] std::uint64_t scrub_alone(std::uint64_t budget) HV_EXCLUDES(lock_);
     void finish_scrub(BlockRef block, std::uint64_t pages) HV_REQUIRES(lock_);
     void zero(Pfn first, std::uint64_t pages) const;
+    // A block that comes back, without its defective pages.
+    void carve(BlockRef block, Order order, bool is_dirty) HV_REQUIRES(lock_);
+    void set_offline(BlockRef page) HV_REQUIRES(lock_);
+    [[nodiscard]] std::optional<BlockRef> find_block(Pfn page) const HV_REQUIRES(lock_);
+    // Nothing: the block is between two states, and others have to go on first.
+    [[nodiscard]] std::optional<Retirement> try_retire(BlockRef block, Pfn page) HV_REQUIRES(lock_);
+    [[nodiscard]] std::uint64_t unclaimed() const HV_REQUIRES(lock_)
+    {
+        return free_count() > claimed_ ? free_count() - claimed_ : 0;
+    }
     [[nodiscard]] std::uint64_t free_count() const HV_REQUIRES(lock_)
     {
         return buddy_.free_pages() + buddy_.dirty_pages() + scrubbing_;
@@ -161,6 +180,7 @@ private:
     std::uint64_t scrubbing_ HV_GUARDED_BY(lock_){0};
     std::uint64_t claimed_ HV_GUARDED_BY(lock_){0};
     std::uint64_t reserved_ HV_GUARDED_BY(lock_){0};
+    std::uint64_t offline_ HV_GUARDED_BY(lock_){0};
     std::atomic<std::uint64_t> free_hint_{0};
     std::atomic<std::uint64_t> dirty_hint_{0};
     std::atomic<bool> has_scrubber_{false};

@@ -10,7 +10,9 @@ std::optional<BlockRef> NodeAllocator::find_used(PhysAddr block, Order order, Mi
         report.kind = MisuseKind::no_memory;
         return std::nullopt;
     }
-    if (block.value() % page_size == 0 && order.is_valid() && region->get(pfn_of(block)).is(PageState::used, order))
+    if (block.value() % page_size == 0 && order.is_valid() &&
+        (region->get(pfn_of(block)).is(PageState::used, order) ||
+         region->get(pfn_of(block)).is(PageState::retiring, order)))
         return BlockRef{region, pfn_of(block)};
     diagnose(*region, pfn_of(block), report);
     return std::nullopt;
@@ -19,24 +21,18 @@ std::optional<BlockRef> NodeAllocator::find_used(PhysAddr block, Order order, Mi
 void NodeAllocator::diagnose(PageRegion const& region, Pfn frame, MisuseReport& report) const
 {
     report.kind = MisuseKind::never_allocated;
-    // The first page of the block that holds this one has an entry, and its order reaches up to here.
-    for (unsigned value = 0; value <= Order::largest; ++value) {
-        Pfn const first{round_down(frame.value(), Order{value}.pages())};
-        if (first < region.range().first)
-            break;
-        PageEntry const entry{region.get(first)};
-        if (entry.state() == PageState::none || first.value() + entry.order().pages() <= frame.value())
-            continue;
+    if (std::optional<Pfn> const first = Buddy::block_of(region, frame)) {
+        PageEntry const entry{region.get(*first)};
         report.state = entry.state();
-        report.block = address_of(first);
+        report.block = address_of(*first);
         report.block_order = entry.order();
-        bool const is_used = entry.state() == PageState::used;
-        report.owner = is_used ? entry.owner() : region.get(frame).owner();
-        if (!is_used)
+        report.owner = is_in_use(entry.state()) ? entry.owner() : region.get(frame).owner();
+        if (entry.state() == PageState::offline)
+            report.kind = MisuseKind::out_of_use;
+        else if (!is_in_use(entry.state()))
             report.kind = MisuseKind::double_free;
         else
-            report.kind = first == frame ? MisuseKind::wrong_order : MisuseKind::middle_page;
-        break;
+            report.kind = *first == frame ? MisuseKind::wrong_order : MisuseKind::middle_page;
     }
     if (report.address.value() % page_size != 0)
         report.kind = MisuseKind::misaligned;
@@ -48,7 +44,7 @@ NodeStats NodeAllocator::stats() const
     Guard guard{lock_, irqs_off};
     // The caches change without our lock, but what they have was counted as out before they got it and until after they
     // gave it back.
-    std::uint64_t const out{present_ - reserved_ - free_count()};
+    std::uint64_t const out{present_ - reserved_ - free_count() - offline_};
     std::uint64_t const cached{cached_pages()};
     HV_ASSERT(cached <= out);
     return {.present = present_,
@@ -56,6 +52,7 @@ NodeStats NodeAllocator::stats() const
             .used = out - cached,
             .cached = cached,
             .reserved = reserved_,
+            .offline = offline_,
             .span = span,
             .dirty = buddy_.dirty_pages() + scrubbing_,
             .claimed = claimed_};
@@ -66,9 +63,10 @@ bool NodeAllocator::is_consistent() const
     Guard guard{lock_, irqs_off};
     Buddy::Walk const seen{buddy_.walk()};
     return seen.is_sound && buddy_.lists_agree_with(seen) && seen.scrubbing == scrubbing_ &&
-           seen.cached == cached_pages() &&
-           seen.free + seen.dirty + seen.scrubbing + seen.used + seen.cached + reserved_ == present_ &&
-           free_pages_hint() == free_count() && dirty_pages_hint() == buddy_.dirty_pages() && claimed_ <= free_count();
+           seen.cached == cached_pages() && seen.offline == offline_ &&
+           seen.free + seen.dirty + seen.scrubbing + seen.used + seen.cached + seen.offline + reserved_ == present_ &&
+           free_pages_hint() == free_count() && dirty_pages_hint() == buddy_.dirty_pages() &&
+           claimed_ <= free_count() + offline_;
 }
 
 std::uint64_t NodeAllocator::pages_of(DomainId owner) const
@@ -79,7 +77,7 @@ std::uint64_t NodeAllocator::pages_of(DomainId owner) const
         Pfn at{region.range().first};
         while (at < region.range().end) {
             PageEntry const entry{region.get(at)};
-            if (entry.state() == PageState::used && entry.owner() == owner)
+            if (is_in_use(entry.state()) && entry.owner() == owner)
                 pages += entry.order().pages();
             at = entry.state() == PageState::none ? region.skip_empty(at) : Pfn{at.value() + entry.order().pages()};
         }
@@ -100,7 +98,7 @@ std::optional<BlockRef> NodeAllocator::find_owned(DomainId owner, Pfn& from) con
             Pfn const at{from};
             PageEntry const entry{region.get(at)};
             from = entry.state() == PageState::none ? region.skip_empty(at) : Pfn{at.value() + entry.order().pages()};
-            if (entry.state() == PageState::used && entry.owner() == owner)
+            if (is_in_use(entry.state()) && entry.owner() == owner)
                 return BlockRef{&region, at};
         }
         if (from < end)
@@ -138,7 +136,7 @@ void NodeAllocator::spoil_content(PhysAddr block, Order order, std::uintptr_t ca
     for (std::uint64_t page = 0; page < order.pages(); ++page) {
         Pfn const frame{pfn_of(block).value() + page};
         region.set_caller(frame, caller);
-        if (!with_poison || !rules_.poison)
+        if (!with_poison || !rules_.poison || region.get(frame).is_defective())
             continue;
         auto* const words = rules_.map.at<std::uint64_t>(address_of(frame));
         for (std::uint64_t i = first_word; i < words_of_a_page; ++i)
@@ -155,7 +153,7 @@ void NodeAllocator::check_content(PhysAddr block, Order order) const
         PageEntry const entry{region.get(frame)};
         if (!entry.is_poisoned())
             continue;
-        region.set(frame, entry.with_poison(false));
+        region.clear_poison(frame);
         auto const* const words = rules_.map.at<std::uint64_t const>(address_of(frame));
         for (std::uint64_t i = first_word; i < words_of_a_page; ++i) {
             if (words[i] == poison)

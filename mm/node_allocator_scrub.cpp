@@ -62,7 +62,7 @@ std::uint64_t NodeAllocator::scrub_alone(std::uint64_t budget)
 std::uint64_t NodeAllocator::claim(DomainAccount& account, std::uint64_t least, std::uint64_t most)
 {
     Guard guard{lock_, irqs_off};
-    std::uint64_t const room{free_count() - claimed_};
+    std::uint64_t const room{unclaimed()};
     std::uint64_t const pages{room < most ? room : most};
     if (pages < least)
         return 0;

@@ -229,6 +229,28 @@ Status<AllocError> PageAllocator::transfer(PhysAddr block, Order order, DomainAc
     return done;
 }
 
+NodeAllocator* PageAllocator::allocator_at(PhysAddr address) const
+{
+    std::optional<NodeId> const node = map_.node_of(address);
+    return node ? nodes_[node->value()] : nullptr;
+}
+
+Result<Retirement, AllocError> PageAllocator::retire(PhysAddr page)
+{
+    NodeAllocator* const node{allocator_at(page)};
+    if (node == nullptr)
+        return fail(AllocError::bad_request);
+    return node->retire(pfn_of(page));
+}
+
+Status<AllocError> PageAllocator::put_back(PhysAddr page)
+{
+    NodeAllocator* const node{allocator_at(page)};
+    if (node == nullptr)
+        return fail(AllocError::bad_request);
+    return node->put_back(pfn_of(page));
+}
+
 Status<AllocError> PageAllocator::attach(DomainAccount& account)
 {
     if (!accounts_.attach(account))

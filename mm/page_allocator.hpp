@@ -138,6 +138,14 @@ public:
     // while another pCPU does it. With interrupts off, so few at a time: one takes half a microsecond.
     [[nodiscard]] std::uint64_t scrub_some(NodeId node, std::uint64_t budget);
 
+    // Take the page at this address out of use because it is defective: at once if it is free or cached, else as soon
+    // as the block that it lies in is given back; until then its owner keeps it. Nobody gets it again before
+    // put_back(), and then zeroed. A page that was promised goes all the same: then not everybody gets what they
+    // claimed. Error: bad_request, if no node's allocator has such a page (reserved memory is not its), or for
+    // put_back() if it is neither out of use nor to be.
+    [[nodiscard]] Result<Retirement, AllocError> retire(PhysAddr page);
+    [[nodiscard]] Status<AllocError> put_back(PhysAddr page);
+
     // Make `to` (null: the kernel) the owner of an allocated block. Errors: over_limit; bad_request if `to` is not
     // attached, or after misuse was reported.
     [[nodiscard]] Status<AllocError> transfer(PhysAddr block, Order order, DomainAccount* to);
@@ -204,6 +212,7 @@ private:
     [[nodiscard]] std::uint64_t claim_on(DomainAccount& account, NodeId node, std::uint64_t least, std::uint64_t most)
         HV_REQUIRES(claims_lock_);
     [[nodiscard]] bool node_is_consistent(NodeId node) const;
+    [[nodiscard]] NodeAllocator* allocator_at(PhysAddr address) const;
 
     NodeMap map_;
     AccountTable const accounts_;

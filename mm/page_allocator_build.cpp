@@ -174,9 +174,11 @@ void PageAllocator::describe(Sink& sink) const
     using namespace std::string_view_literals;
     for (NodeId const node : NodeMask::first_n(nodes())) {
         NodeStats const pages = stats(node);
-        print(sink, "node {}: {} pages present, {} free, {} used, {} cached, {} reserved{}\n", node, pages.present,
-              pages.free, pages.used, pages.cached, pages.reserved,
-              too_small_.test(node) ? "; no room for its tables, not used"sv : ""sv);
+        print(sink, "node {}: {} pages present, {} free, {} used, {} cached, {} reserved", node, pages.present,
+              pages.free, pages.used, pages.cached, pages.reserved);
+        if (pages.offline > 0)
+            print(sink, ", {} out of use", pages.offline);
+        print(sink, "{}\n", too_small_.test(node) ? "; no room for its tables, not used"sv : ""sv);
     }
 }
 

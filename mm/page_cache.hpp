@@ -72,25 +72,27 @@ public:
         std::uint64_t at;
         if (!region.find(block, at))
             return false;
-        PageRegion::Slot& slot = region.slot_at(at);
-        PageEntry const entry{PageRegion::load(slot)};
-        if (!entry.is(PageState::used, order))
-            return false;
-        DomainAccount* const account{accounts_.at(entry.owner_slot())};
         Stack& stack{stack_of(order)};
-        if ((account != nullptr && !account->is_plain()) || !stack.lock.try_lock())
+        if (!stack.lock.try_lock())
             return false;
         std::uint32_t const depth{stack.lock.count()};
+        PageRegion::Slot& slot = region.slot_at(at);
+        PageEntry const entry{PageRegion::load(slot)};
+        if (!entry.is(PageState::used, order)) {
+            stack.lock.unlock(depth);
+            return false;
+        }
+        DomainAccount* const account{accounts_.at(entry.owner_slot())};
         PageEntry const cached{entry.with_other_state(PageState::used, PageState::cached)};
-        // Of two who free the block at the same instant only one may succeed; debug builds see to it.
-        if (depth >= stack.capacity || (is_debug && !PageRegion::replace(slot, entry, cached))) {
+        // In one step: of two who free the block at the same instant only one succeeds, and a block that is to go out
+        // of use (NodeAllocator::retire) takes the long way.
+        if ((account != nullptr && !account->is_plain()) || depth >= stack.capacity ||
+            !PageRegion::replace(slot, entry, cached)) {
             stack.lock.unlock(depth);
             return false;
         }
         if constexpr (is_debug)
             spoil_content(block, order, caller);
-        else
-            slot.store(cached.bits(), std::memory_order_relaxed);
         stack.blocks[depth] = block;
         stack.slots[depth] = &slot;
         stack.lock.unlock(depth + 1);

@@ -31,8 +31,8 @@ inline constexpr bool is_debug = true;
 inline constexpr bool is_debug = false;
 #endif
 
-// Bits 0-2 state, 3-7 order, 8 poisoned, 16-31 owner plus 1 modulo 2^16. So all zero is: in no block, and never a
-// domain's.
+// Bits 0-2 state, 3-7 order, 8 poisoned, 9 defective, 16-31 owner plus 1 modulo 2^16. So all zero is: in no block, and
+// never a domain's.
 class PageEntry {
 public:
     using Bits = std::uint32_t;
@@ -75,10 +75,16 @@ public:
     {
         return from_bits((bits_ & ~head_mask) | head_bits(state, order));
     }
-    // The state alone changed, from one that it is known to have: in one step.
+    // The state alone changed, from one that it is known to have: in one step, and one instruction.
     [[nodiscard]] constexpr PageEntry with_other_state(PageState from, PageState to) const
     {
-        return from_bits(bits_ ^ (static_cast<Bits>(from) ^ static_cast<Bits>(to)));
+        return from_bits(bits_ + static_cast<Bits>(to) - static_cast<Bits>(from));
+    }
+    // The page is out of use, or will be when the block that it lies in is given back.
+    [[nodiscard]] constexpr bool is_defective() const { return (bits_ & defective_bit) != 0; }
+    [[nodiscard]] constexpr PageEntry with_defect(bool on) const
+    {
+        return from_bits(on ? bits_ | defective_bit : bits_ & ~defective_bit);
     }
     [[nodiscard]] constexpr PageEntry with_owner_of(PageEntry other) const
     {
@@ -96,6 +102,7 @@ private:
     static constexpr Bits order_mask = 31;
     static constexpr Bits head_mask = 0xFF;
     static constexpr Bits poison_bit = 0x100;
+    static constexpr Bits defective_bit = 0x200;
     static constexpr Bits owner_mask = 0xFFFF0000;
     static constexpr unsigned order_shift = 3;
     static constexpr unsigned owner_shift = 16;
@@ -143,6 +150,19 @@ public:
         return has_entries(at >> chunk_shift) ? load(slots_[at]) : PageEntry{};
     }
     void set(Pfn frame, PageEntry entry) { slot(frame).store(entry.bits(), std::memory_order_relaxed); }
+    // In one step each, since one does not keep the other from happening.
+    void clear_poison(Pfn frame)
+    {
+        slot(frame).fetch_and(~PageEntry{}.with_poison(true).bits(), std::memory_order_relaxed);
+    }
+    void set_defect(Pfn frame, bool on)
+    {
+        PageEntry::Bits const bit{PageEntry{}.with_defect(true).bits()};
+        if (on)
+            slot(frame).fetch_or(bit, std::memory_order_relaxed);
+        else
+            slot(frame).fetch_and(~bit, std::memory_order_relaxed);
+    }
     // Put `entry` in if `expected` is still there.
     [[nodiscard]] bool replace(Pfn frame, PageEntry expected, PageEntry entry)
     {

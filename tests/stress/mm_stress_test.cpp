@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <random>
@@ -173,6 +174,7 @@ public:
     std::atomic<int> deaths{0};
     std::atomic<int> refused{0};
     std::atomic<bool> has_failed{false};
+    std::vector<std::atomic<bool>> is_offline{std::vector<std::atomic<bool>>(node_count * 16 * MiB / page_size)};
 
 private:
     void take(CpuId cpu, std::mt19937& random, DomainAccount* owner, std::vector<std::pair<PhysAddr, Order>>& mine)
@@ -208,6 +210,9 @@ private:
     }
     void check(PhysAddr block, Order order)
     {
+        for (std::uint64_t page = 0; page < order.pages(); ++page)
+            if (is_offline[pfn_of(block).value() + page].load(std::memory_order_relaxed))
+                has_failed.store(true, std::memory_order_relaxed);
         for (std::uint64_t at = 2048; at < order.bytes(); at += page_size)
             if (*machine.map().at<std::uint64_t>(PhysAddr{block.value() + at}) == secret)
                 has_failed.store(true, std::memory_order_relaxed);
@@ -229,6 +234,81 @@ TEST(PageAllocatorStress, EightPcpusOnFourNodesKeepTheirBooksAndTheSecretsOfTheD
     EXPECT_GE(mortals.deaths.load(), goal);
     EXPECT_TRUE(mortals.pages.is_consistent());
     mortals.pages.drain_caches();
+    for (unsigned n = 0; n < Mortals::node_count; ++n) {
+        while (mortals.pages.scrub_some(node(n), 512) > 0) {}
+        EXPECT_EQ(mortals.pages.stats(node(n)), mortals.before[n]);
+    }
+    EXPECT_TRUE(mortals.pages.is_consistent());
+    EXPECT_TRUE(test::misuse().empty());
+}
+
+// Pages go out of use and come back while all others go on; what is out, nobody gets. For other seeds:
+// --gtest_shuffle --gtest_random_seed=N.
+class Retiree {
+public:
+    explicit Retiree(Mortals& mortals) : mortals_{mortals} {}
+
+    // One page more, or one looked at again; and above `most` one back.
+    void step(std::size_t most)
+    {
+        PhysAddr page{random_() % mortals_.is_offline.size() * page_size};
+        if (random_() % 4 == 0 && !out.empty())
+            page = out[random_() % out.size()];
+        auto const retirement = mortals_.pages.retire(page);
+        if (!retirement)
+            return; // Reserved memory.
+        ++(*retirement == Retirement::done ? at_once : pending);
+        flag(page).store(*retirement == Retirement::done, std::memory_order_relaxed);
+        if (std::find(out.begin(), out.end(), page) == out.end())
+            out.push_back(page);
+        if (out.size() < most)
+            return;
+        std::swap(out[random_() % out.size()], out.back());
+        flag(out.back()).store(false, std::memory_order_relaxed);
+        EXPECT_TRUE(mortals_.pages.put_back(out.back()).ok());
+        out.pop_back();
+    }
+
+    std::vector<PhysAddr> out;
+    int at_once{0};
+    int pending{0};
+
+private:
+    [[nodiscard]] std::atomic<bool>& flag(PhysAddr page) { return mortals_.is_offline[pfn_of(page).value()]; }
+
+    Mortals& mortals_;
+    std::mt19937 random_{static_cast<unsigned>(testing::UnitTest::GetInstance()->random_seed())};
+};
+
+TEST(PageAllocatorStress, PagesThatGoOutOfUseAmongEightPcpusAreNeverHandedOut)
+{
+    constexpr int goal = 150;
+    Mortals mortals;
+    std::vector<std::thread> threads;
+    for (unsigned self = 0; self < Mortals::pcpus; ++self)
+        threads.emplace_back([&mortals, self] { mortals.live(self, goal); });
+    Retiree retiree{mortals};
+    while (mortals.deaths.load(std::memory_order_relaxed) < goal && !mortals.has_failed.load())
+        retiree.step(400);
+    for (std::thread& thread : threads)
+        thread.join();
+    EXPECT_FALSE(mortals.has_failed.load());
+    EXPECT_GT(retiree.at_once, 100);
+    EXPECT_GT(retiree.pending, 0);
+    EXPECT_TRUE(mortals.pages.is_consistent());
+    mortals.pages.drain_caches();
+    std::uint64_t offline{0};
+    for (unsigned n = 0; n < Mortals::node_count; ++n) {
+        offline += mortals.pages.stats(node(n)).offline;
+        EXPECT_EQ(mortals.pages.stats(node(n)).used, mortals.before[n].used) << "the caches' own pages";
+    }
+    // All that were in use at first have been given back since, except for those in which the caches themselves lie.
+    std::uint64_t in_use{0};
+    for (PhysAddr const page : retiree.out)
+        in_use += *mortals.pages.retire(page) == Retirement::pending ? 1u : 0u;
+    EXPECT_EQ(offline + in_use, retiree.out.size());
+    for (PhysAddr const page : retiree.out)
+        EXPECT_TRUE(mortals.pages.put_back(page).ok());
     for (unsigned n = 0; n < Mortals::node_count; ++n) {
         while (mortals.pages.scrub_some(node(n), 512) > 0) {}
         EXPECT_EQ(mortals.pages.stats(node(n)), mortals.before[n]);
