@@ -67,10 +67,10 @@ public:
     // Make the pCPU's idle vCPU (number = pCPU) with memory on its node. Before pcpu_up; on any pCPU.
     [[nodiscard]] Result<Vcpu*, CoreError> make_idle_vcpu(CpuId cpu);
     void pcpu_up(CpuId self, Instant now);
-    // Takes `cpu` out of the pool and moves its vCPUs away; one that has no pCPU left may run anywhere from then on.
-    // Errors: last_pcpu; busy, to be asked again when `cpu` has rescheduled. After success `cpu` may stop, or come up
-    // again.
-    [[nodiscard]] Status<CoreError> pcpu_down(CpuId self, CpuId cpu, Instant now);
+    // Takes `cpu` out of the pool and moves its vCPUs away; one that has no pCPU left may run anywhere from then on,
+    // or, if the absence is for a while, until one of its pCPUs is back. Errors: last_pcpu; busy, to be asked again
+    // when `cpu` has rescheduled. After success `cpu` may stop, or come up again. System::offline() does all of it.
+    [[nodiscard]] Status<CoreError> pcpu_down(CpuId self, CpuId cpu, Instant now, Absence absence = Absence::for_good);
     // Whether `cpu` has work that only its idle vCPU can do; while it has, it runs nothing else.
     void set_idle_work(CpuId cpu, bool pending);
     // true if the timer was the core's or the policy's.
@@ -103,8 +103,8 @@ public:
     // No vCPU of it runs. Of a domain that is paused or ends it stays true.
     [[nodiscard]] bool has_stopped(Domain const& domain) HV_EXCLUDES(steering_lock_);
     // Born down on `initial`, or on another pCPU if that has left; start() makes it able to run. Numbered in order of
-    // creation within the domain. Who makes domains also sees to it that nobody ends one while it is being made. Errors:
-    // no_memory, ending.
+    // creation within the domain. Who makes domains also sees to it that nobody ends one while it is being made.
+    // Errors: no_memory, ending.
     [[nodiscard]] Result<Vcpu*, CoreError> create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now);
     void set_params(Domain& domain, DomainParams params);
     [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value);
@@ -157,7 +157,9 @@ private:
     void finish_migration(CpuId self, Vcpu& vcpu, Instant now);
     [[nodiscard]] Switch decide(CpuId self, Instant now, std::optional<CpuId>& pull_from);
     void pull(CpuId self, CpuId from, Instant now);
-    [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now);
+    [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Absence absence, Instant now);
+    void change_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now);
+    void restore_affinities(CpuId self, Instant now) HV_REQUIRES(steering_lock_);
     [[nodiscard]] static bool take_idle_work(Pcpu& pcpu);
     void update_node_affinity(Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
     void recompute_node_affinity(Domain& domain) HV_REQUIRES(steering_lock_);

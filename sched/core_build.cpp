@@ -52,10 +52,8 @@ void Core::pcpu_up(CpuId self, Instant now)
 {
     Pcpu& pcpu{pool_.pcpu(self)};
     HV_ASSERT(pcpu.idle != nullptr);
-    {
-        Guard guard{steering_lock_, irqs_off};
-        up_.set(self);
-    }
+    Guard steering{steering_lock_, irqs_off};
+    up_.set(self);
     {
         Guard guard{pcpu.lock, irqs_off};
         pcpu.current = pcpu.idle;
@@ -71,12 +69,33 @@ void Core::pcpu_up(CpuId self, Instant now)
     }
     if (ops_.pcpu_joins != nullptr)
         ops_.pcpu_joins(policy_, self, now);
+    restore_affinities(self, now);
+}
+
+// What left for a while with the last pCPU that it allowed, and has one of them back. And the nodes of the pCPUs in the
+// pool are others now.
+void Core::restore_affinities(CpuId self, Instant now)
+{
+    for (Domain& domain : domains_) {
+        for (Vcpu& vcpu : domain.vcpus) {
+            CpuId const cpu{lock_processor(vcpu)};
+            bool const restores{vcpu.affinity_broken && vcpu.saved_affinity.intersects(pool_.members())};
+            if (restores)
+                change_affinity(self, vcpu, vcpu.saved_affinity, now);
+            unlock_pair(cpu, cpu);
+            if (restores)
+                finish_migration(self, vcpu, now);
+        }
+        recompute_node_affinity(domain);
+        spread_node_affinity(domain, now);
+    }
 }
 
 // Upstream: cpu_disable_scheduler. First nobody picks the pCPU any more; then its vCPUs are sent away, one by one;
 // whoever still runs there leaves when its context is saved, so the caller comes back until all have.
-Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
+Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now, Absence absence)
 {
+    Guard steering{steering_lock_, irqs_off};
     CpuMask members{pool_.members()};
     members.clear(cpu);
     if (members.empty())
@@ -85,10 +104,9 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
     if (pool_.members().test(cpu))
         pool_.publish_members(members);
     bool somebody_is_left{false};
-    for_each_domain([&](Domain& domain) {
+    for (Domain& domain : domains_)
         for (Vcpu& vcpu : domain.vcpus)
-            somebody_is_left |= !leave_pcpu(self, vcpu, cpu, now);
-    });
+            somebody_is_left |= !leave_pcpu(self, vcpu, cpu, absence, now);
     if (somebody_is_left)
         return fail(CoreError::busy);
     Pcpu& pcpu{pool_.pcpu(cpu)};
@@ -101,7 +119,6 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
     }
     if (ops_.pcpu_leaves != nullptr)
         ops_.pcpu_leaves(policy_, self, cpu, now);
-    Guard guard{steering_lock_, irqs_off};
     for (Domain& domain : domains_) {
         recompute_node_affinity(domain);
         spread_node_affinity(domain, now);
@@ -110,11 +127,15 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now)
 }
 
 // false: it still belongs to the pCPU.
-bool Core::leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Instant now)
+bool Core::leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Absence absence, Instant now)
 {
     CpuId const owner{lock_processor(vcpu)};
     // Nowhere left to go: its affinity is broken, all pCPUs will do.
     if (vcpu.hard_affinity.test(cpu) && !vcpu.hard_affinity.intersects(pool_.members())) {
+        if (absence == Absence::for_a_while && !vcpu.affinity_broken) {
+            vcpu.saved_affinity = vcpu.hard_affinity;
+            vcpu.affinity_broken = true;
+        }
         vcpu.hard_affinity = CpuMask::first_n(pool_.pcpu_limit());
         if (ops_.affinity_changed != nullptr)
             ops_.affinity_changed(policy_, vcpu, now);
@@ -244,6 +265,17 @@ void Core::recompute_node_affinity(Domain& domain)
         domain.node_affinity = domain.node_affinity & nodes;
 }
 
+// Lock held; finish_migration comes after it. Always placed anew, even where it is allowed already: the wider mask may
+// hold a better place.
+void Core::change_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now)
+{
+    vcpu.hard_affinity = mask;
+    vcpu.affinity_broken = false;
+    if (ops_.affinity_changed != nullptr)
+        ops_.affinity_changed(policy_, vcpu, now);
+    mark_migrating(self, vcpu, now);
+}
+
 Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now)
 {
     CpuId const cpu{lock_processor(vcpu)};
@@ -253,11 +285,7 @@ Status<CoreError> Core::set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const&
         unlock_pair(cpu, cpu);
         return fail(CoreError::empty_affinity);
     }
-    vcpu.hard_affinity = mask;
-    if (ops_.affinity_changed != nullptr)
-        ops_.affinity_changed(policy_, vcpu, now);
-    // Always placed anew, even where it is allowed already: the wider mask may hold a better place.
-    mark_migrating(self, vcpu, now);
+    change_affinity(self, vcpu, mask, now);
     unlock_pair(cpu, cpu);
     update_node_affinity(vcpu.domain, now);
     finish_migration(self, vcpu, now);

@@ -29,6 +29,19 @@ inline constexpr TimerId phase{3};
 inline constexpr TimerId::Rep first_vcpu = 16;
 } // namespace timer
 
+// How a pCPU leaves its pool and comes back (system.hpp).
+enum class PcpuPhase : std::uint8_t {
+    in_pool, // or not up yet
+    asked,   // to leave; whoever asked sends its vCPUs away
+    leaving, // somebody still belonged to it: it sends them away itself, once it idles
+    down,    // nobody belongs to it any more; it has yet to hand its timers on
+    off,     // it idles, with nothing armed
+    joining, // asked to come back
+};
+
+// A pCPU that went away for a while (a suspended machine's) gives back the affinities that its going broke.
+enum class Absence : std::uint8_t { for_good, for_a_while };
+
 // alignas: a peer that spins on this lock must not slow down its neighbours.
 struct alignas(64) Pcpu {
     explicit Pcpu(CpuId number) : id{number}, lock{run_queue_lock_key(number)} {}
@@ -39,7 +52,9 @@ struct alignas(64) Pcpu {
     Vcpu* idle{nullptr};
     void* policy_data{nullptr};
     bool tick_suspended{false}; // this pCPU's own
-    std::uint32_t passed{0};    // this pCPU's own: the last grace period that it has passed (grace.hpp)
+    std::atomic<PcpuPhase> phase{PcpuPhase::in_pool};
+    Absence absence{Absence::for_good}; // written by whoever asked it to leave, before `phase` says so
+    std::uint32_t passed{0};            // this pCPU's own: the last grace period that it has passed (grace.hpp)
     // Work that only the idle vCPU can do (upstream: tasklets): bit 0, there is some; bit 1, the idle vCPU was chosen
     // for it.
     std::atomic<std::uint8_t> idle_work{0};
@@ -64,7 +79,7 @@ public:
 private:
     friend class Core;
 
-    // One change at a time: the machine serialises pCPUs that come and go. A reader would have to sleep through all
+    // Steering lock held. A reader would have to sleep through all
     // versions but one to see its set change under it.
     void publish_members(CpuMask const& members)
     {

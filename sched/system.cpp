@@ -58,10 +58,57 @@ System::System(arch::Env& env, SystemConfig const& config, Parts const& parts)
                             }});
 }
 
-void System::pcpu_off(CpuId self)
+Status<CoreError> System::offline(CpuId self, CpuId cpu, Absence absence, Instant now)
 {
-    HV_ASSERT(!pool_.members().test(self) && pool_.pcpu(self).current->is_idle());
-    guests_.evacuate(self, *pool_.members().first());
+    Pcpu& pcpu{pool_.pcpu(cpu)};
+    PcpuPhase phase{PcpuPhase::in_pool};
+    if (!pcpu.phase.compare_exchange_strong(phase, PcpuPhase::asked))
+        return fail(CoreError::busy);
+    pcpu.absence = absence;
+    auto const left = core_.pcpu_down(self, cpu, now, absence);
+    if (!left && left.error() == CoreError::last_pcpu) {
+        pcpu.phase.store(PcpuPhase::in_pool);
+        return left;
+    }
+    pcpu.phase.store(left ? PcpuPhase::down : PcpuPhase::leaving);
+    pool_.env().tickle(cpu);
+    return done;
+}
+
+Status<CoreError> System::online(CpuId cpu)
+{
+    PcpuPhase phase{PcpuPhase::off};
+    if (!pool_.pcpu(cpu).phase.compare_exchange_strong(phase, PcpuPhase::joining))
+        return fail(CoreError::busy);
+    pool_.env().tickle(cpu);
+    return done;
+}
+
+// On the pCPU itself, which alone can know that it does nothing else. While a context is being saved, or somebody who
+// left has not arrived yet, it comes back to this.
+void System::come_or_go(CpuId self, Switch const& change, Instant now)
+{
+    Pcpu& pcpu{pool_.pcpu(self)};
+    bool const idles{change.previous == change.next && change.next->is_idle()};
+    switch (pcpu.phase.load()) {
+    case PcpuPhase::in_pool:
+    case PcpuPhase::asked:
+    case PcpuPhase::off:
+        return;
+    case PcpuPhase::leaving:
+        if (!idles || !core_.pcpu_down(self, self, now, pcpu.absence))
+            break;
+        [[fallthrough]];
+    case PcpuPhase::down:
+        guests_.evacuate(self, *pool_.members().first());
+        pcpu.phase.store(PcpuPhase::off);
+        return;
+    case PcpuPhase::joining:
+        pcpu.phase.store(PcpuPhase::in_pool);
+        core_.pcpu_up(self, now);
+        break;
+    }
+    pool_.env().tickle(self);
 }
 
 // What one pCPU works with lies on its own node.

@@ -5,8 +5,6 @@
 //   timer(self, id)       a timer armed through Env fired
 //   reschedule(self)      this pCPU was tickled; switch contexts if previous and next differ, then
 //   context_saved(self)   the previous vCPU's context is saved
-//   pcpu_off(self)        this pCPU has left the pool (Core::pcpu_down) and takes its leave: nothing of the scheduler's
-//                         is armed on it any more. It still reschedules when tickled; pcpu_up brings it back
 //
 // All with interrupts off and no lock held. Floor: sched.
 #pragma once
@@ -41,7 +39,14 @@ public:
     void set_farewell(Farewell farewell) { farewell_ = farewell; }
 
     void pcpu_up(CpuId self, Instant now) { core_.pcpu_up(self, now); }
-    void pcpu_off(CpuId self);
+
+    // Takes `cpu` out of the pool, or back into it. Not at once: it does the last steps itself, at its next
+    // reschedules, and is_off() says when it has left. Until it is asked back it idles then, with no timer of the
+    // scheduler's armed, and only has to reschedule when it is tickled. Errors: last_pcpu; busy, because it is on its
+    // way already, or not off.
+    [[nodiscard]] Status<CoreError> offline(CpuId self, CpuId cpu, Absence absence, Instant now);
+    [[nodiscard]] Status<CoreError> online(CpuId cpu);
+    [[nodiscard]] bool is_off(CpuId cpu) const { return pool_.pcpu(cpu).phase.load() == PcpuPhase::off; }
 
     void timer(CpuId self, TimerId id, Instant now)
     {
@@ -54,6 +59,9 @@ public:
         Switch const result{core_.schedule(self, now)};
         if (result.previous != result.next)
             guests_.switched(self, *result.previous, *result.next, now);
+        // relaxed: who writes it tickles this pCPU afterwards.
+        if (pool_.pcpu(self).phase.load(std::memory_order_relaxed) != PcpuPhase::in_pool) [[unlikely]]
+            come_or_go(self, result, now);
         return result;
     }
 
@@ -63,6 +71,7 @@ private:
     struct Parts;
 
     System(arch::Env& env, SystemConfig const& config, Parts const& parts);
+    void come_or_go(CpuId self, Switch const& change, Instant now);
     [[nodiscard]] static bool make_pcpus(arch::Env& env, trace::Mode mode, Parts& parts);
 
     trace::Tracer tracer_;

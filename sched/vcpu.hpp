@@ -86,7 +86,9 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
     std::atomic<std::uint32_t> pause_count{0};
 
     // Run-queue lock from here on.
-    CpuMask hard_affinity;          // where it may run
+    CpuMask hard_affinity;  // where it may run
+    CpuMask saved_affinity; // what it was before all of it went away for a while; if affinity_broken
+    bool affinity_broken{false};
     CpuMask soft_affinity;          // where it would rather run; meaningful if prefers
     bool prefers{false};            // soft_affinity was asked for (by domain or by vCPU), not merely defaulted
     bool has_own_preference{false}; // asked for by vCPU: the domain's node affinity says nothing about it any more

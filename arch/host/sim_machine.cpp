@@ -129,6 +129,21 @@ void SimMachine::arm(CpuId cpu, TimerId timer, Instant when) noexcept
 
 void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept { events_.drop(slot_of(cpu, timer)); }
 
+std::vector<TimerId> SimMachine::armed_on(CpuId cpu) const
+{
+    std::vector<TimerId> ids;
+    auto const note = [&](TimerId::Rep id) {
+        if (events_.is_pending(slot_of(cpu, TimerId{id})))
+            ids.push_back(TimerId{id});
+    };
+    for (TimerId::Rep id = 0; id < ipi_slot; ++id)
+        note(id);
+    for (std::size_t i = 0; i < armed_on_.size(); ++i)
+        if (armed_on_[i] == cpu)
+            note(static_cast<TimerId::Rep>(first_moving_timer + i));
+    return ids;
+}
+
 void* SimMachine::allocate(NodeId node, std::size_t bytes, std::size_t align) noexcept
 {
     return memory_.allocate(node, bytes, align);

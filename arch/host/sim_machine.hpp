@@ -51,6 +51,8 @@ public:
     [[nodiscard]] Instant now() const { return now_; }
     [[nodiscard]] std::uint64_t events_handled() const { return events_handled_; }
 
+    // The timers that are armed there.
+    [[nodiscard]] std::vector<TimerId> armed_on(CpuId cpu) const;
     // Memory that was asked for on the node and not given back.
     [[nodiscard]] std::size_t bytes_in_use(NodeId node) const { return memory_.in_use(node); }
 

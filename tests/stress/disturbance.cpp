@@ -61,7 +61,7 @@ void Storm::disturb(CpuId self, std::uint64_t draw, Instant now)
     else if (kind < 68)
         core().pool().env().tickle(some_pcpu(draw >> 16));
     else if (kind < 70)
-        leave(self, some_pcpu(draw >> 16), now);
+        leave(self, some_pcpu(draw >> 16), draw >> 8, now);
     else if (kind < 72)
         give_idle_work(some_pcpu(draw >> 16), now);
     else
@@ -96,30 +96,21 @@ void Storm::steer(CpuId self, std::uint64_t draw, Instant now)
     }
 }
 
-// Takes a pCPU out of the pool; a timer of its own brings it back. It goes on to serve its timers and posted work. One
-// at a time, which whoever does it has to see to, so this flag does order.
-void Storm::leave(CpuId self, CpuId cpu, Instant now)
+// Takes a pCPU out of the pool; a timer of its own brings it back. It goes on to serve its timers and posted work.
+void Storm::leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now)
 {
-    if (!somebody_leaves_.exchange(true, std::memory_order_acquire))
-        go_on_leaving(self, cpu, now);
+    auto const absence = draw % 2 == 0 ? sched::Absence::for_good : sched::Absence::for_a_while;
+    if (auto const asked = system_->offline(self, cpu, absence, now); !asked)
+        EXPECT_TRUE(asked.error() == sched::CoreError::busy || asked.error() == sched::CoreError::last_pcpu);
 }
 
-void Storm::go_on_leaving(CpuId self, CpuId cpu, Instant now)
+// After each reschedule: whether it was the one with which this pCPU left.
+void Storm::note_departure(CpuId self, Instant now)
 {
-    auto const outcome = core().pcpu_down(self, cpu, now);
-    if (!outcome) {
-        EXPECT_EQ(outcome.error(), sched::CoreError::busy);
-        machine_.post(self, [this, cpu](CpuId again, Instant later) { go_on_leaving(again, cpu, later); });
+    Tally& tally{tallies_[self.value()]};
+    if (!system_->is_off(self) || tally.departed.load(std::memory_order_relaxed))
         return;
-    }
-    tallies_[cpu.value()].departed.store(true, std::memory_order_relaxed);
-    machine_.post(cpu, [this](CpuId leaving, Instant later) { take_leave(leaving, later); });
-}
-
-// The last step, on the pCPU itself.
-void Storm::take_leave(CpuId self, Instant now)
-{
-    system_->pcpu_off(self);
+    tally.departed.store(true, std::memory_order_relaxed);
     for (TimerId const armed : machine_.armed_on(self))
         EXPECT_GE(armed.value(), first_pause_timer)
             << "pCPU " << self.value() << " has left, and a timer is armed there";
@@ -129,14 +120,12 @@ void Storm::take_leave(CpuId self, Instant now)
     machine_.arm(self, join_timer, now + Duration::from_us(departures % 8 * 2'000));
 }
 
-void Storm::join(CpuId self, Instant now)
+void Storm::join(CpuId self)
 {
     Tally& tally{tallies_[self.value()]};
     tally.departed.store(false, std::memory_order_relaxed);
     tally.late_accountings = 0;
-    system_->pcpu_up(self, now);
-    machine_.tickle(self);
-    somebody_leaves_.store(false, std::memory_order_release);
+    EXPECT_TRUE(system_->online(self).ok());
 }
 
 // For a while; a timer on another pCPU ends it. Not twice at a time.

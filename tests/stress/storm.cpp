@@ -51,7 +51,7 @@ void Storm::own_timer(CpuId self, TimerId id, Instant now)
     if (id == idle_work_timer) {
         core().set_idle_work(self, false);
     } else if (id == join_timer) {
-        join(self, now);
+        join(self);
     } else {
         Context& context{*contexts_[id.value() - first_pause_timer]};
         core().unpause(self, *context.vcpu, now);
@@ -64,6 +64,7 @@ void Storm::own_timer(CpuId self, TimerId id, Instant now)
 void Storm::reschedule(CpuId self, Instant now)
 {
     Switch const change{system_->reschedule(self, now)};
+    note_departure(self, now);
     if (change.previous == change.next)
         return;
     machine_.dawdle();

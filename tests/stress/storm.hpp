@@ -113,10 +113,9 @@ private:
     void disturb(CpuId self, std::uint64_t draw, Instant now);
     void steer(CpuId self, std::uint64_t draw, Instant now);
     void give_idle_work(CpuId cpu, Instant now);
-    void leave(CpuId self, CpuId cpu, Instant now);
-    void go_on_leaving(CpuId self, CpuId cpu, Instant now);
-    void take_leave(CpuId self, Instant now);
-    void join(CpuId self, Instant now);
+    void leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now);
+    void note_departure(CpuId self, Instant now);
+    void join(CpuId self);
     void pause(CpuId self, Context& context, bool waits, std::uint64_t draw, Instant now);
     [[nodiscard]] CpuMask some_pcpus(std::uint64_t draw) const;
 
@@ -142,8 +141,7 @@ private:
 
     std::atomic<bool> raging_{false};
     std::atomic<std::uint64_t> posted_{0}, done_{0};
-    std::atomic<bool> somebody_waits_{false};  // in sleep_sync; two could wait for each other
-    std::atomic<bool> somebody_leaves_{false}; // from leaving to having joined again
+    std::atomic<bool> somebody_waits_{false}; // in sleep_sync; two could wait for each other
 };
 
 } // namespace hv::test

@@ -180,7 +180,7 @@ void Storm::settle()
         for (unsigned i = 0; i < pcpu_count(); ++i)
             if (core().pool().pcpu(CpuId{static_cast<CpuId::Rep>(i)}).idle_work.load() != 0)
                 return false;
-        return !somebody_leaves_.load(std::memory_order_relaxed);
+        return core().pool().members().count() == pcpu_count();
     });
     wait_until("nobody is paused", [&] {
         return std::ranges::none_of(contexts_, [](auto const& context) { return is_paused(*context->vcpu); });
