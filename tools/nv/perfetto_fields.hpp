@@ -1,5 +1,5 @@
 // Numbers of the fields of Perfetto's trace schema that we write
-// (https://perfetto.dev/docs/reference/trace-packet-proto). tests/unit/nv/perfetto_schema.proto has them with their
+// (https://perfetto.dev/docs/reference/trace-packet-proto). tests/traces/perfetto.proto has them with their
 // types. Host only. Floor: tools.
 #pragma once
 

@@ -158,6 +158,8 @@ TEST(TraceDiff, TellsEqualRecordsAtOtherTimesFromADifference)
     EXPECT_GE(found.shift.count, records.size() / 2 - 10); // without those that have no stamp
     EXPECT_EQ(found.shift.ns, static_cast<std::int64_t>(records[from].stamp - 250 - first_stamp(records)));
     EXPECT_EQ(compare_files(before, after, 250).shift.count, 0u);
+    EXPECT_EQ(compare_files(after, before).shift.largest, -250);
+    EXPECT_EQ(compare_files(after, before).shift.count, found.shift.count);
 }
 
 TEST(TraceDiff, TheEndOfOneTraceIsADivergence)
@@ -239,6 +241,8 @@ TEST(TraceDiff, SaysEffectSizesOfPairedVcpus)
             .change(0, 1000 + first, 1, 0, State::running, State::blocked)
             .change(1, 1000, 1, 1, State::runnable, State::running)
             .change(1, 1000 + second, 1, 1, State::running, State::blocked)
+            .change(3, 1000, 0, 0, State::runnable, State::running) // dom0 is no guest
+            .change(3, 1000 + 3 * first, 0, 0, State::running, State::blocked)
             .resume(2, 101'000, 2, 0);
         return figures_of(sample.file());
     };

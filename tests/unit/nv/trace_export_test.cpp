@@ -5,6 +5,7 @@
 #include "tools/nv/errors.hpp"
 #include "tools/nv/page.hpp"
 #include "tools/nv/perfetto.hpp"
+#include "tools/nv/perfetto_fields.hpp"
 #include "tools/nv/trace_stream.hpp"
 
 #include <fmt/format.h>
@@ -165,6 +166,55 @@ TEST(Perfetto, SaysInTheNextBundleThatRecordsAreLost)
         for (auto [at, end] = packet.messages.equal_range(1); at != end; ++at)
             lost_flags.push_back(at->second.numbers.count(3));
     EXPECT_EQ(lost_flags, (std::vector<std::size_t>{0, 1}));
+}
+
+// d1v0 runs at home and wakes d2v0, for which it makes room; d2v0 runs away from home until the trace ends.
+TEST(Perfetto, MatchesSlicesFlowsAndSwitches)
+{
+    namespace fields = perfetto;
+    TraceFacts facts;
+    facts.node_of = {0, 1};
+    facts.domains[1].home = {{0}};
+    facts.domains[2].home = {{1}};
+    MemorySink sink;
+    std::vector<std::uint32_t> const pcpus{0, 1};
+    PerfettoExporter exporter{sink, facts, gigahertz, pcpus};
+    for_each_record(Sample{}
+                        .resume(0, 10, 1, 0)
+                        .change(0, 20, 2, 0, State::blocked, State::runnable)
+                        .change(0, 30, 1, 0, State::running, State::blocked)
+                        .change(0, 31, 2, 0, State::runnable, State::running),
+                    [&](Record const& record) { exporter.record(record); });
+    exporter.finish();
+    std::vector<std::string> slices, flows;
+    std::vector<std::uint64_t> left;
+    auto const text = [](Message const& of, std::uint32_t field) {
+        auto const found = of.messages.find(field);
+        return found == of.messages.end() ? "" : std::string{found->second.bytes.begin(), found->second.bytes.end()};
+    };
+    Message const file{sink.bytes()};
+    for (auto const& [field, packet] : file.messages) {
+        for (auto [at, end] = packet.messages.equal_range(fields::packet::track_event); at != end; ++at) {
+            Message const& event = at->second;
+            std::uint64_t const type = event.numbers.find(fields::event::type)->second;
+            std::uint64_t const when = packet.numbers.find(fields::packet::timestamp)->second;
+            if (type == fields::event::slice_begin || type == fields::event::slice_end)
+                slices.push_back(fmt::format("{} {}", when, text(event, fields::event::categories)));
+            if (event.messages.contains(fields::event::flow_ids))
+                flows.push_back("begins " + text(event, fields::event::flow_ids));
+            if (event.messages.contains(fields::event::terminating_flow_ids))
+                flows.push_back("ends " + text(event, fields::event::terminating_flow_ids));
+        }
+        for (auto [at, end] = packet.messages.equal_range(fields::packet::ftrace_events); at != end; ++at)
+            for (auto [event, last] = at->second.messages.equal_range(fields::bundle::event); event != last; ++event)
+                if (auto const found = event->second.messages.find(fields::ftrace::sched_switch);
+                    found != event->second.messages.end())
+                    left.push_back(found->second.numbers.find(fields::sched_switch::prev_state)->second);
+    }
+    EXPECT_EQ(slices, (std::vector<std::string>{"10 home", "30 ", "31 away", "31 "}));
+    ASSERT_EQ(flows.size(), 2u);
+    EXPECT_EQ(flows[0].substr(7), flows[1].substr(5)) << "the end of another flow";
+    EXPECT_EQ(left, (std::vector<std::uint64_t>{0, 1, 0})); // the idle vCPU, d1v0 blocked, the idle vCPU
 }
 
 TEST(Ctf, CountsWhatIsLostInThePacketsAfterwards)

@@ -36,6 +36,21 @@ TEST(TraceFollow, TakesWholeWindowsOnly)
     EXPECT_EQ(whole_passes(garbage, true), 0u);
 }
 
+TEST(TraceFollow, DatesARecordWithoutStampByThePreviousOneOfItsPcpu)
+{
+    constexpr std::uint32_t unknown = 0x00021fff;
+    Sample sample;
+    sample.change(0, 900, 1, 0, State::runnable, State::running)
+        .put(0, sample::make(unknown, std::nullopt, {1}))
+        .change(1, 800, 2, 0, State::runnable, State::running);
+    RecordMerger merger{0};
+    std::vector<std::uint64_t> stamps;
+    for (std::vector<Record> const& part : {merger.add(sample.file()), merger.finish()})
+        for (Record const& record : part)
+            stamps.push_back(record.stamp);
+    EXPECT_EQ(stamps, (std::vector<std::uint64_t>{800, 900, 900}));
+}
+
 // A real trace of short windows, arriving in pieces of any size: the same figures as of the whole file.
 TEST(TraceFollow, GivesTheFiguresOfTheWholeFile)
 {

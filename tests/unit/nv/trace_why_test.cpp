@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <random>
 
 namespace hv::nv {
@@ -332,6 +333,26 @@ TEST(TraceWhy, NamesTheRateLimitWhileItLasts)
     EXPECT_EQ(rule_at(7000), WaitRule::not_known);
 }
 
+// d1v0 waits behind d2v0 on pCPU 0, then is moved to pCPU 1, which d3v0 holds.
+TEST(TraceWhy, AsksForTheHolderWhereItWasMoved)
+{
+    Sample moved;
+    moved.change(0, 1000, 1, 0, State::runnable, State::running)
+        .change(1, 1200, 3, 0, State::runnable, State::running)
+        .change(0, 1500, 1, 0, State::running, State::blocked)
+        .change(0, 1501, 2, 0, State::runnable, State::running)
+        .change(0, 2000, 1, 0, State::blocked, State::runnable)
+        .put(0, make(static_cast<std::uint32_t>(Event::migrate), 5000, {0x10000, 0, 1}))
+        .change(1, 9000, 3, 0, State::running, State::blocked)
+        .change(1, 9001, 1, 0, State::runnable, State::running);
+    for (auto const& [when, pcpu, holder] : {std::array{4000u, 0u, 0x20000u}, std::array{6000u, 1u, 0x30000u}}) {
+        std::optional<Wait> const wait{wait_of(moved.file(), {}, 0x10000, when)};
+        ASSERT_TRUE(wait);
+        EXPECT_EQ(wait->holds[wait->hold_asked].pcpu, pcpu);
+        EXPECT_EQ(wait->holds[wait->hold_asked].holder, holder);
+    }
+}
+
 TEST(TraceWhy, SaysNothingOfATimeWithoutAWait)
 {
     Bytes const file{held().file()};
@@ -358,13 +379,21 @@ TEST(TraceWhy, AWaitThatTheTraceDoesNotEndIsToldUpToItsEnd)
 
 TEST(TraceWhy, FindsTheLongestWait)
 {
+    Sample sample;
+    std::uint64_t now{1000};
+    for (std::uint64_t const wait : {100u, 500u, 200u}) {
+        sample.change(0, now, 1, 0, State::running, State::runnable)
+            .change(0, now + wait, 1, 0, State::runnable, State::running);
+        now += 1000;
+    }
     LongestWait longest{0x10000};
-    Bytes const file{held().file()};
+    Bytes const file{sample.file()};
     TraceStream stream{file};
     while (std::optional<Record> const record = stream.next())
         longest.record(*record);
     ASSERT_TRUE(longest.when());
     EXPECT_EQ(wait_of(file, {}, 0x10000, *longest.when())->begin, 2000u);
+    EXPECT_EQ(wait_of(file, {}, 0x10000, *longest.when())->end, 2500u);
 }
 
 TEST(TraceWhy, RefusesAQuestionThatIsNone)
