@@ -306,6 +306,7 @@ ExitCode run_bench(BenchOptions const& options)
         setup.model_members.push_back(model_member(std::string_view{setting}.substr(0, equals),
                                                    real_number(std::string_view{setting}.substr(equals + 1), setting)));
     }
+    setup.sets_further = !options.policies.empty();
     for (std::string const& param : options.params) {
         std::size_t const equals = param.find('=');
         if (equals == std::string::npos || equals == 0)

@@ -194,7 +194,7 @@ std::string cell_scenario(BenchCell const& cell, BenchSetup const& setup, std::u
     for (unsigned vm = 0; vm < cell.vms; ++vm)
         domains += ",\n" + vm_text(cell, setup, vm, homes[vm], draws);
     std::string extra{setup.traced ? "" : " \"trace\": {\"mask\": 0},\n"};
-    if (!setup.policy_members.empty())
+    if (!setup.policy_members.empty() && setup.sets_further == (cell.column.policy != default_policy))
         extra += fmt::format(" \"policy_params\": {{{}}},\n", fmt::join(setup.policy_members, ", "));
     return frame(cell, setup, seed, extra, domains);
 }

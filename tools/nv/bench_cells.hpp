@@ -34,7 +34,8 @@ struct BenchSetup {
     std::uint64_t seconds{30};
     std::string model{};                         // empty: the default set
     std::vector<std::string> model_members{};    // more of the model, as JSON members: "\"remote_permille\": 1200"
-    std::vector<std::string> policy_members{};   // parameters of the policy, as JSON members
+    std::vector<std::string> policy_members{};   // parameters of the policy, as JSON members...
+    bool sets_further{false};                    // ...of the further policies, not of the default one
     std::vector<std::string> workload_members{}; // of the VMs' workloads
     std::string placement{"4.3"};                // the rule that finds homes
     bool free_machine{false};                    // context switches and requests to reschedule take no time

@@ -147,7 +147,7 @@ void add_bench(CLI::App& app, BenchArguments& arguments)
     command.add_option("--model-set", options.settings, "PARAMETER=VALUE: remote=1.3, node_mbps, link_mbps, queueing")
         ->take_all()
         ->allow_extra_args(false);
-    command.add_option("--set", options.params, "KEY=VALUE: a parameter of the policy")
+    command.add_option("--set", options.params, "KEY=VALUE: a parameter of the --policy given, else of credit")
         ->take_all()
         ->allow_extra_args(false);
     command.add_flag("--ablate", options.ablate, "The gains with one mechanism after the other switched off");
