@@ -3,6 +3,13 @@
 
 namespace hv::sched::numacredit {
 
+namespace {
+
+// So many periods' income is kept for those who have to wait for a pCPU.
+constexpr std::int64_t most_saved{8};
+
+} // namespace
+
 void NumaCredit::pcpu_joins(CpuId cpu, Instant) noexcept
 {
     PcpuState& mine{at(cpu)};
@@ -51,16 +58,26 @@ void NumaCredit::keep_accounting(Instant now)
         pool_.env().arm(master_.load(relaxed), timer::accounting, now + accounting_period);
 }
 
+// The mean of the busy pCPUs' clocks, and how busy each node was in the last sixteen periods or so.
 void NumaCredit::update_reference()
 {
     VirtualTime const before{reference_.load(relaxed)};
     std::int64_t sum{0}, count{0};
-    for (CpuId const cpu : pool_.members()) {
-        PcpuState const& one{at(cpu)};
-        if (one.load.load(relaxed) == 0)
+    for (NodeId const node : pool_.topology().nodes()) {
+        std::uint32_t busy{0}, all{0};
+        for (CpuId const cpu : pool_.topology().pcpus_of(node) & pool_.members()) {
+            PcpuState const& one{at(cpu)};
+            ++all;
+            if (one.load.load(relaxed) == 0)
+                continue;
+            sum += one.clock.load(relaxed) - before;
+            ++busy;
+        }
+        if (all == 0)
             continue;
-        sum += one.clock.load(relaxed) - before;
-        ++count;
+        count += busy;
+        std::atomic<std::uint32_t>& lately{node_busy_[node.value()]};
+        lately.store((lately.load(relaxed) * 15 + 1000 * busy / all) / 16, relaxed);
     }
     if (count != 0)
         reference_.store(before + sum / count, relaxed);
@@ -83,7 +100,7 @@ void NumaCredit::hand_out(DomainState& domain, Duration period, Parking& parking
     std::int64_t total{income};
     for (VcpuState const& vcpu : domain.members)
         total += vcpu.budget.load(relaxed);
-    std::int64_t const most{income * (domain.count + 4)};
+    std::int64_t const most{income * (domain.count + most_saved)};
     total = total < most ? total : most;
     std::int64_t const share{total / domain.count};
     for (VcpuState& vcpu : domain.members) {
@@ -104,9 +121,13 @@ void NumaCredit::account(CpuId self, Instant now, Parking& parking) noexcept
         return;
     unsigned const every{params_.cap_budget ? 1u : 3u};
     if (++periods_ % every == 0) {
+        // For the time that passed: a timer may be late. More means that it was stopped.
+        Duration const nominal{accounting_period * every}, passed{now - handed_out_};
+        Duration const period{passed > nominal * 2 ? nominal : passed};
+        handed_out_ = now;
         for (auto next = capped_.begin(); next != capped_.end();) {
             DomainState& domain{*next++};
-            hand_out(domain, accounting_period * every, parking);
+            hand_out(domain, period, parking);
             if (domain.cap == 0)
                 capped_.erase(domain);
         }

@@ -4,13 +4,6 @@
 
 namespace hv::sched::numacredit {
 
-namespace {
-
-// An idle pCPU that has not looked everywhere looks again.
-constexpr Duration look_again{Duration::from_us(100)};
-
-} // namespace
-
 // --- decisions
 
 void NumaCredit::ask(CpuId self, CpuId cpu, Instant now)
@@ -89,8 +82,7 @@ Decision NumaCredit::go_idle(CpuId self, PcpuState& mine, Instant now)
         idle_.clear(mine.node, self);
         return run(mine, *loot.vcpu, now, true);
     }
-    if (loot.cut_short)
-        decision.slice = look_again;
+    decision.slice = loot.again;
     decision.pull_from = loot.pull_from;
     return decision;
 }

@@ -93,12 +93,13 @@ private:
     struct Loot {
         VcpuState* vcpu{nullptr};
         std::optional<CpuId> pull_from; // nobody waits, but somebody runs there who would rather run here
-        bool cut_short{false};          // there were more places to look at
+        std::optional<Duration> again;  // who waits may come later: when to look again
     };
     [[nodiscard]] Loot steal_any(CpuId self, PcpuState& mine, Instant now) HV_REQUIRES(mine.pcpu.lock);
     [[nodiscard]] VcpuState* steal_better(CpuId self, PcpuState& mine, VcpuState const& best, Instant now)
         HV_REQUIRES(mine.pcpu.lock);
     [[nodiscard]] VcpuState* homesick(CpuId self, PcpuState& mine, Loot& loot, Instant now) HV_REQUIRES(mine.pcpu.lock);
+    [[nodiscard]] bool is_free(CpuId self, PcpuState const& mine, VcpuState const& waits, Instant now, Loot& loot);
     template <typename Wanted>
     [[nodiscard]] VcpuState* take_from(CpuId self, PcpuState& mine, CpuId peer, Instant now, Wanted const& wanted);
     // accounting.cpp
@@ -113,13 +114,16 @@ private:
     NodeIndex waiting_;  // pCPUs where somebody waits who may run elsewhere
     NodeIndex homesick_; // by node: pCPUs with somebody who would rather run on that node. Cleared by who looks in vain
     std::atomic<VirtualTime> reference_{}; // mean of the busy pCPUs' clocks, as of the last accounting
-    std::atomic<bool> homes_{false};       // somebody has a home
-    std::atomic<bool> accounts_{false};    // the accounting timer is armed
-    std::atomic<CpuId> master_{CpuId{}};   // hosts it. Written under lock_
+    // How many of a node's pCPUs were busy lately, permille.
+    std::array<std::atomic<std::uint32_t>, NodeMask::capacity> node_busy_{};
+    std::atomic<bool> homes_{false};     // somebody has a home
+    std::atomic<bool> accounts_{false};  // the accounting timer is armed
+    std::atomic<CpuId> master_{CpuId{}}; // hosts it. Written under lock_
 
     TicketLock lock_{policy_lock_key()};
     CpuMask cpus_ HV_GUARDED_BY(lock_);
     unsigned periods_ HV_GUARDED_BY(lock_){0};
+    Instant handed_out_ HV_GUARDED_BY(lock_);
     List<DomainState, CappedTag> capped_ HV_GUARDED_BY(lock_);
 };
 

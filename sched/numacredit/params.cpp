@@ -22,6 +22,7 @@ constexpr std::array times{
     TimeParam{"steal_gain_us", &Params::steal_gain, 1'000, 0, 10'000'000, "steal_gain_us is 0 to 10000000"},
     TimeParam{"allowance_us", &Params::allowance, 1'000, 0, 1'000'000, "allowance_us is 0 to 1000000"},
     TimeParam{"away_gain_us", &Params::away_gain, 1'000, 0, 10'000'000, "away_gain_us is 0 to 10000000"},
+    TimeParam{"patience_us", &Params::patience, 1'000, 0, 100'000, "patience_us is 0 to 100000"},
 };
 
 struct Switch {
@@ -58,9 +59,9 @@ Status<ParamError> NumaCredit::set_param(std::string_view key, std::int64_t valu
         params_.*one.member = value == 1;
         return done;
     }
-    return fail(
-        ParamError{"known are tslice_ms, ratelimit_us, boost_us, credit_limit_us, steal_gain_us, away_gain_us; "
-                   "and, 0 or 1, wake_placement, steal_by_benefit, precise, boost_budget, cap_budget, ordered"});
+    return fail(ParamError{"known are tslice_ms, ratelimit_us, boost_us, credit_limit_us, steal_gain_us, away_gain_us, "
+                           "allowance_us, patience_us; and, 0 or 1, wake_placement, steal_by_benefit, precise, "
+                           "boost_budget, cap_budget, ordered"});
 }
 
 void NumaCredit::describe(Sink& sink) const noexcept

@@ -8,9 +8,10 @@ namespace hv::sched::numacredit {
 
 namespace {
 
-constexpr std::uint32_t crowd{3}; // more than so many at one pCPU
-constexpr unsigned most_nodes{4}; // looked at
-constexpr unsigned most_tries{8}; // to find a whole idle core
+constexpr Duration settled{Duration::from_ms(100)}; // who ran so long on a pCPU may look for a better one
+constexpr std::uint32_t crowd{3};                   // more than so many at one pCPU
+constexpr unsigned most_nodes{4};                   // looked at
+constexpr unsigned most_tries{8};                   // to find a whole idle core
 
 } // namespace
 
@@ -70,8 +71,8 @@ std::optional<CpuId> NumaCredit::roomier_idle(VcpuState const& vcpu, CpuId from)
     return std::nullopt;
 }
 
-// A whole idle core for one that computes on `from`: because a sibling computes there, too, and they hold each other
-// up; or, if it has no home, because another node has two more idle pCPUs (with less, it would move to and fro).
+// A whole idle core for one that computes on `from` while a sibling computes, too, and they hold each other up. Who has
+// no home goes to another node as well, if that has two more idle pCPUs (with less, it would move to and fro).
 std::optional<CpuId> NumaCredit::roomier_core(VcpuState const& vcpu, CpuId from)
 {
     NodeMask const idle{idle_.nodes()};
@@ -82,12 +83,14 @@ std::optional<CpuId> NumaCredit::roomier_core(VcpuState const& vcpu, CpuId from)
     bool shared{false};
     for (CpuId const sibling : topology.siblings_of(from))
         shared |= sibling != from && pool_.members().test(sibling) && at(sibling).load.load(relaxed) != 0;
+    if (!shared)
+        return std::nullopt;
     unsigned const here{idle_.of(own).count() - (idle_.test(own, from) ? 1u : 0u)};
     unsigned looked{0};
     for (NodeId const node : at(from).near) {
         if (looked++ == most_nodes || looked > topology.node_count())
             break;
-        if (!idle.test(node) || (node == own ? !shared : !vcpu.home.empty()))
+        if (!idle.test(node) || (node != own && !vcpu.home.empty()))
             continue;
         CpuMask const found{idle_.of(node) & pool_.members()};
         if (found.empty() || (node != own && found.count() < here + 2)) // empty: just gone
@@ -147,10 +150,11 @@ CpuId NumaCredit::place(VcpuState& vcpu, CpuId old)
     if (std::optional<CpuId> const roomier = roomier_idle(vcpu, old))
         return *roomier;
     if (old_will_do && !away) {
-        if (vcpu.unmoved >= accounting_period && !idle_.nodes().empty()) {
-            vcpu.unmoved = Duration{};
+        if (vcpu.unmoved >= settled && !idle_.nodes().empty()) {
+            // Asked again once both run queues are locked: only where it joins the count starts anew.
             if (std::optional<CpuId> const roomier = roomier_core(vcpu, old))
                 return *roomier;
+            vcpu.unmoved = Duration{};
         }
         // Nobody idles: then not to a crowd, if there are quieter places.
         if (at(old).load.load(relaxed) <= crowd || !vcpu.movable || !idle_.nodes().empty()) [[likely]]

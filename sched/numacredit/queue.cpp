@@ -38,6 +38,8 @@ void NumaCredit::join(PcpuState& pcpu, VcpuState& vcpu)
 {
     vcpu.weight = data(vcpu.vcpu.domain).weight.load(relaxed);
     vcpu.joined = true;
+    if (vcpu.member_of != pcpu.pcpu.id)
+        vcpu.unmoved = Duration{};
     vcpu.member_of = pcpu.pcpu.id;
     ++pcpu.members;
     if (pcpu.weight == 0)

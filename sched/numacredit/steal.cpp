@@ -6,9 +6,11 @@ namespace hv::sched::numacredit {
 
 namespace {
 
-constexpr unsigned most_peers{16}; // looked at by a pCPU that idles; it comes back if there are more
-constexpr unsigned most_better{4}; // looked at by a busy one, on each node
-constexpr unsigned most_depth{8};  // of a queue
+constexpr unsigned most_peers{16};    // looked at by a pCPU that idles; it comes back if there are more
+constexpr unsigned most_better{4};    // looked at by a busy one, on each node
+constexpr unsigned most_depth{8};     // of a queue
+constexpr std::uint32_t crowded{900}; // a node this busy, permille, has nothing to give away
+constexpr Duration look_again{Duration::from_us(100)}; // who could not look everywhere
 
 } // namespace
 
@@ -69,7 +71,7 @@ VcpuState* NumaCredit::homesick(CpuId self, PcpuState& mine, Loot& loot, Instant
     unsigned looked{0};
     for (CpuId const peer : homesick_.of(mine.node)) {
         if (looked++ == most_peers) {
-            loot.cut_short = true;
+            loot.again = look_again;
             break;
         }
         if (peer == self)
@@ -97,6 +99,26 @@ VcpuState* NumaCredit::homesick(CpuId self, PcpuState& mine, Loot& loot, Instant
     return nullptr;
 }
 
+// Whether an idle pCPU takes who waits elsewhere. Not whom another one is about to run: its waker, which goes idle at
+// once, would be faster than the request, and each wake-up a move. And not from home to a node that needs its pCPUs
+// itself, before it has waited for a while: one at home is free in less time than the caches take to fill.
+bool NumaCredit::is_free(CpuId self, PcpuState const& mine, VcpuState const& waits, Instant now,
+                         Loot& loot) HV_NO_THREAD_SAFETY_ANALYSIS // take_from() holds the lock of its queue
+{
+    PcpuState const& there{at(waits.vcpu.processor())};
+    if (there.waiting == 1 && there.pcpu.current->is_idle())
+        return false;
+    bool const leaves_home{!waits.home.empty() && !waits.is_away(there.pcpu.id) && waits.is_away(self)};
+    if (!leaves_home || node_busy_[mine.node.value()].load(relaxed) < crowded)
+        return true;
+    Duration const left{waits.vcpu.run_state.entered + params_.patience - now};
+    if (left <= Duration{})
+        return true;
+    if (!loot.again || left < *loot.again)
+        loot.again = left;
+    return false;
+}
+
 NumaCredit::Loot NumaCredit::steal_any(CpuId self, PcpuState& mine, Instant now)
 {
     Loot loot;
@@ -114,11 +136,12 @@ NumaCredit::Loot NumaCredit::steal_any(CpuId self, PcpuState& mine, Instant now)
         CpuId peer{self};
         for (unsigned left = peers.count(); left > 0; --left) {
             if (looked++ == most_peers) {
-                loot.cut_short = true;
+                loot.again = look_again;
                 return loot;
             }
             peer = peers.cycle(peer);
-            loot.vcpu = take_from(self, mine, peer, now, [](VcpuState const&) { return true; });
+            loot.vcpu = take_from(self, mine, peer, now,
+                                  [&](VcpuState const& waits) { return is_free(self, mine, waits, now, loot); });
             if (loot.vcpu != nullptr) {
                 ++mine.counters.stolen;
                 loot.pull_from.reset();

@@ -57,10 +57,11 @@ struct Params {
     Tunable<Duration> tslice{Duration::from_ms(30)};
     Tunable<Duration> ratelimit{Duration::from_ms(1)};
     Tunable<Duration> boost{Duration::from_ms(2)};
-    Tunable<Duration> allowance{Duration::from_ms(2)};
+    Tunable<Duration> allowance{Duration::from_ms(4)};
     Tunable<Duration> credit_limit{Duration::from_ms(10)};
     Tunable<Duration> steal_gain{Duration::from_ms(30)};
     Tunable<Duration> away_gain{Duration::from_ms(120)};
+    Tunable<Duration> patience{Duration::from_ms(1)};
     // What can be switched off, each by itself, to see what it is good for.
     Tunable<bool> wake_placement{true};
     Tunable<bool> steal_by_benefit{true};

@@ -177,7 +177,7 @@ void wake_up(Situation const& situation, unsigned pcpus)
         bench.block(vcpu);
         bench.reschedule(0);
     } else if (situation.home_busy) {
-        bench.run(0);
+        bench.run(0, {.pinned = true}); // else it would make room for who has a home
     }
     measure(
         Hooks::wake_and_enqueue, std::string{"wake: "} + situation.name + on(pcpus),
