@@ -39,15 +39,15 @@ TEST(TraceFollow, TakesWholeWindowsOnly)
 TEST(TraceFollow, DatesARecordWithoutStampByThePreviousOneOfItsPcpu)
 {
     constexpr std::uint32_t unknown = 0x00021fff;
-    Sample sample;
-    sample.change(0, 900, 1, 0, State::runnable, State::running)
-        .put(0, sample::make(unknown, std::nullopt, {1}))
-        .change(1, 800, 2, 0, State::runnable, State::running);
-    RecordMerger merger{0};
+    Sample first, second; // which arrive one after the other
+    first.change(0, 900, 1, 0, State::runnable, State::running);
+    second.put(0, sample::make(unknown, std::nullopt, {1})).change(1, 800, 2, 0, State::runnable, State::running);
+    RecordMerger merger{hertz};
+    EXPECT_TRUE(merger.add(first.file()).empty());
+    EXPECT_TRUE(merger.add(second.file()).empty());
     std::vector<std::uint64_t> stamps;
-    for (std::vector<Record> const& part : {merger.add(sample.file()), merger.finish()})
-        for (Record const& record : part)
-            stamps.push_back(record.stamp);
+    for (Record const& record : merger.finish())
+        stamps.push_back(record.stamp);
     EXPECT_EQ(stamps, (std::vector<std::uint64_t>{800, 900, 900}));
 }
 
