@@ -1,4 +1,5 @@
 // What the boot log says about the machine.
+#include "arch/generic/mask_text.hpp"
 #include "arch/x86_64/console.hpp"
 #include "boot/kernel.hpp"
 
@@ -7,27 +8,6 @@ namespace {
 
 constexpr std::uint64_t mib = 1024 * 1024;
 
-// "0-7,12"
-void print_cpus(Sink& sink, CpuMask const& cpus)
-{
-    if (cpus.empty())
-        return print(sink, "none");
-    std::string_view separator;
-    for (std::optional<CpuId> first = cpus.first(); first;) {
-        CpuId last{*first};
-        std::optional<CpuId> next{cpus.next(last)};
-        while (next && next->value() == last.value() + 1) {
-            last = *next;
-            next = cpus.next(last);
-        }
-        print(sink, "{}{}", separator, *first);
-        if (last != *first)
-            print(sink, "-{}", last);
-        separator = ",";
-        first = next;
-    }
-}
-
 void log_node(Kernel const& k, NodeId node)
 {
     arch::Line line{arch::Output::stamped_console};
@@ -35,7 +15,7 @@ void log_node(Kernel const& k, NodeId node)
     for (acpi::MemoryRange const& range : k.map.memory)
         bytes += range.node == node ? range.length : 0;
     print(line.sink(), "node {}: pCPUs ", node);
-    print_cpus(line.sink(), k.topology->pcpus_of(node));
+    write_runs(line.sink(), k.topology->pcpus_of(node));
     print(line.sink(), "; {} MiB", bytes / mib);
     std::string_view separator{" at "};
     for (acpi::MemoryRange const& range : k.map.memory) {

@@ -49,6 +49,28 @@ struct Farewell {
     void (*domain)(void* self, Domain& domain) noexcept {nullptr};
 };
 
+// A vCPU as it was at one moment.
+struct VcpuView {
+    VcpuIndex index{};
+    CpuId processor{};
+    RunState state{RunState::offline};
+    std::array<Duration, 4> spent{}; // by RunState; the state that lasts counts up to that moment
+    std::uint32_t pause_flags{0}, pause_count{0};
+    bool is_down{false};
+    bool prefers{false}; // else soft_affinity is merely the default
+    CpuMask hard_affinity, soft_affinity;
+
+    [[nodiscard]] Duration spent_in(RunState which) const { return spent[static_cast<unsigned>(which)]; }
+};
+
+// A domain as it was at one moment.
+struct DomainView {
+    DomainParams params{};
+    NodeMask node_affinity{};
+    bool auto_node_affinity{true};
+    bool is_paused{false};
+};
+
 class Core {
 public:
     Core(Pool& pool, PolicyOps const& ops, void* policy) : pool_{pool}, ops_{ops}, policy_{policy} {}
@@ -108,12 +130,23 @@ public:
     [[nodiscard]] Result<Vcpu*, CoreError> create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now);
     void set_params(Domain& domain, DomainParams params);
     [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value);
+    // As it is now; nothing: the policy has no such parameter.
+    [[nodiscard]] std::optional<std::int64_t> policy_param(std::string_view key) const
+    {
+        return ops_.param == nullptr ? std::nullopt : ops_.param(policy_, key);
+    }
     // Where the vCPU may run; it is placed anew. The mask must have a member of the pool.
     [[nodiscard]] Status<CoreError> set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now);
     // Explicit node affinity: the preference of all the domain's vCPUs. Moves nothing by itself. All 64 nodes: back to
     // automatic.
     [[nodiscard]] Status<CoreError> set_node_affinity(Domain& domain, NodeMask nodes, Instant now);
     [[nodiscard]] Status<CoreError> set_soft_affinity(Vcpu& vcpu, CpuMask const& mask, Instant now);
+
+    // For who only wants to see. describe_state and describe_queue: nothing, where the policy has nothing to tell.
+    void describe_state(Sink& sink) const;
+    void describe_queue(CpuId cpu, Sink& sink);
+    void look_at(Vcpu const& vcpu, Instant now, VcpuView& view);
+    [[nodiscard]] DomainView look_at(Domain const& domain);
 
     // A vCPU's life. `start` ends `down`; with `blocked` it begins by waiting for an event.
     void start(CpuId self, Vcpu& vcpu, bool blocked, Instant now);

@@ -116,12 +116,18 @@ struct PolicyOps {
     void (*affinity_changed)(void* self, Vcpu&, Instant) noexcept {nullptr};           // its lock held
     void (*params_changed)(void* self, Domain&, DomainParams) noexcept {nullptr}; // new weight and cap, to be stored
     Status<ParamError> (*set_param)(void* self, std::string_view key, std::int64_t value) noexcept {nullptr};
+    // A parameter as it is; nothing: unknown.
+    std::optional<std::int64_t> (*param)(void const* self, std::string_view key) noexcept {nullptr};
     void (*yield)(void* self, CpuId, Vcpu& current) noexcept {nullptr}; // lock held
     // The policy arms timer::tick and timer::accounting itself. tick: true asks that `current` finds another pCPU.
     bool (*tick)(void* self, CpuId, Vcpu& current, Instant) noexcept {nullptr};
     void (*tick_resumes)(void* self, CpuId, Instant) noexcept {nullptr}; // the core stopped timer::tick while idle
     void (*account)(void* self, CpuId, Instant, Parking&) noexcept {nullptr};
     void (*describe)(void const* self, Sink&) noexcept {nullptr};
+    // What somebody who looks for a fault wants to see: of the policy as a whole, and of what runs and waits on a pCPU.
+    // No lock is held; they take those that they need.
+    void (*describe_state)(void* self, Sink&) noexcept {nullptr};
+    void (*describe_queue)(void* self, CpuId, Sink&) noexcept {nullptr};
     bool (*is_consistent)(void const* self) noexcept {nullptr};
 };
 
@@ -193,6 +199,8 @@ consteval void add_life_cycle(PolicyOps& ops)
         ops.set_param = [](void* self, std::string_view k, std::int64_t n) noexcept {
             return static_cast<P*>(self)->set_param(k, n);
         };
+    if constexpr (requires(P const& p, std::string_view k) { p.param(k); })
+        ops.param = [](void const* self, std::string_view k) noexcept { return static_cast<P const*>(self)->param(k); };
 }
 
 template <Policy P>
@@ -212,6 +220,10 @@ consteval void add_running(PolicyOps& ops)
         };
     if constexpr (requires(P const& p, Sink& s) { p.describe(s); })
         ops.describe = [](void const* self, Sink& s) noexcept { static_cast<P const*>(self)->describe(s); };
+    if constexpr (requires(P& p, Sink& s) { p.describe_state(s); })
+        ops.describe_state = [](void* self, Sink& s) noexcept { static_cast<P*>(self)->describe_state(s); };
+    if constexpr (requires(P& p, CpuId c, Sink& s) { p.describe_queue(c, s); })
+        ops.describe_queue = [](void* self, CpuId c, Sink& s) noexcept { static_cast<P*>(self)->describe_queue(c, s); };
     if constexpr (requires(P const& p) { p.is_consistent(); })
         ops.is_consistent = [](void const* self) noexcept { return static_cast<P const*>(self)->is_consistent(); };
     if constexpr (requires { P::has_credit; })

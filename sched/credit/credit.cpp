@@ -239,6 +239,21 @@ Status<ParamError> Credit::set_param(std::string_view key, std::int64_t value) n
     return done;
 }
 
+std::optional<std::int64_t> Credit::param(std::string_view key) const noexcept
+{
+    if (key == "tslice_ms")
+        return Duration{params_.tslice}.ns() / 1'000'000;
+    if (key == "ratelimit_us")
+        return Duration{params_.ratelimit}.ns() / 1'000;
+    if (key == "migration_delay_us")
+        return Duration{params_.migration_delay}.ns() / 1'000;
+    if (key == "tickle_one_idle")
+        return params_.tickle_one_idle ? 1 : 0;
+    if (key == "smt_power_savings")
+        return params_.smt_power_savings ? 1 : 0;
+    return std::nullopt;
+}
+
 void Credit::describe(Sink& sink) const noexcept
 {
     print(sink, "tslice {} ms, ratelimit {} us, migration delay {} us, tickle one idle: {}\n",

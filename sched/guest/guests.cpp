@@ -196,8 +196,33 @@ void Guests::start(CpuId self, Guest& guest, Instant now)
     }
 }
 
+Duration Guests::ran_on(Guest const& guest, NodeId node, Instant now) const
+{
+    Duration ran{Duration::from_ns(guest.ran_on_ns[node.value()].load(std::memory_order_relaxed))};
+    std::int64_t const since{guest.runs_since_ns.load(std::memory_order_relaxed)};
+    if (since != Guest::not_running && now.ns() > since &&
+        core_.pool().topology().node_of(guest.vcpu.processor()) == node)
+        ran += now - Instant::at_ns(since);
+    return ran;
+}
+
+void Guests::count_run(CpuId self, Vcpu& previous, Vcpu& next, Instant now)
+{
+    if (!previous.is_idle()) {
+        Guest& guest{of(previous)};
+        std::atomic<std::int64_t>& ran{guest.ran_on_ns[core_.pool().topology().node_of(self).value()]};
+        std::int64_t const since{guest.runs_since_ns.load(std::memory_order_relaxed)};
+        if (since != Guest::not_running && now.ns() > since)
+            ran.store(ran.load(std::memory_order_relaxed) + now.ns() - since, std::memory_order_relaxed);
+        guest.runs_since_ns.store(Guest::not_running, std::memory_order_relaxed);
+    }
+    if (!next.is_idle())
+        of(next).runs_since_ns.store(now.ns(), std::memory_order_relaxed);
+}
+
 void Guests::switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now)
 {
+    count_run(self, previous, next, now);
     // In this order: whoever leaves disarms timer::phase, whoever comes arms it.
     if (!previous.is_idle() && of(previous).computing && of(previous).progress == nullptr)
         suspend_phase(self, of(previous), now);

@@ -21,6 +21,7 @@
 #include "sched/guest/pacer.hpp"
 #include "sched/guest/workload.hpp"
 
+#include <array>
 #include <atomic>
 #include <optional>
 #include <span>
@@ -51,6 +52,12 @@ struct Guest {
     // time, so that events must not cut that short. relaxed: whoever notifies may see the one or the other.
     std::atomic<std::uint32_t> owed{0};
     std::atomic<bool> sleeps{false};
+
+    // How long it has run on each node, up to when it last stopped; and since when it runs, while it does. Written by
+    // the pCPU where it is current. relaxed: for who looks, and each figure by itself.
+    std::array<std::atomic<std::int64_t>, NodeMask::capacity> ran_on_ns{};
+    std::atomic<std::int64_t> runs_since_ns{not_running};
+    static constexpr std::int64_t not_running = -1;
 
     std::uint64_t phases{0};              // ended
     std::atomic<std::uint64_t> missed{0}; // events lost because one was pending
@@ -157,6 +164,8 @@ public:
     void stop_timer(Guest& guest) HV_EXCLUDES(guest.timer_lock);
     // The guest whose start or wake-up this timer is; nullptr if it is another timer.
     [[nodiscard]] Guest* of(TimerId id) const;
+    // How long it has run on that node, up to now. Any pCPU; of one that runs there the last bit may be missing.
+    [[nodiscard]] Duration ran_on(Guest const& guest, NodeId node, Instant now) const;
     // The pCPU goes from one vCPU to another; before the machine switches contexts.
     void switched(CpuId self, Vcpu& previous, Vcpu& next, Instant now);
     // false: not one of ours.
@@ -172,6 +181,7 @@ public:
 
 private:
     void start(CpuId self, Guest& guest, Instant now);
+    void count_run(CpuId self, Vcpu& previous, Vcpu& next, Instant now);
     void begin_phase(CpuId self, Guest& guest, Action const& action, Instant now);
     void resume_phase(CpuId self, Guest& guest, Instant from);
     void suspend_phase(CpuId self, Guest& guest, Instant now);

@@ -42,9 +42,11 @@ public:
     void affinity_changed(Vcpu& vcpu, Instant now) noexcept;
     void params_changed(Domain& domain, DomainParams params) noexcept;
     Status<ParamError> set_param(std::string_view key, std::int64_t value) noexcept;
+    std::optional<std::int64_t> param(std::string_view key) const noexcept;
     void yield(CpuId self, Vcpu& current) noexcept;
     void account(CpuId self, Instant now, Parking& parking) noexcept;
     void describe(Sink& sink) const noexcept;
+    void describe_queue(CpuId cpu, Sink& sink) noexcept;
     [[nodiscard]] bool is_consistent() const noexcept;
 
 private:

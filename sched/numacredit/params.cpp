@@ -64,6 +64,17 @@ Status<ParamError> NumaCredit::set_param(std::string_view key, std::int64_t valu
                            "boost_budget, cap_budget, ordered"});
 }
 
+std::optional<std::int64_t> NumaCredit::param(std::string_view key) const noexcept
+{
+    for (TimeParam const& time : times)
+        if (key == time.key)
+            return Duration{params_.*time.member}.ns() / time.unit_ns;
+    for (Switch const& one : switches)
+        if (key == one.key)
+            return params_.*one.member ? 1 : 0;
+    return std::nullopt;
+}
+
 void NumaCredit::describe(Sink& sink) const noexcept
 {
     print(sink,
@@ -85,6 +96,26 @@ void NumaCredit::describe(Sink& sink) const noexcept
     }
     print(sink, "decisions {}, taken when idle {}, taken for fairness {}, fetched home {}\n", all.schedule, all.stolen,
           all.stolen_better, all.came_home);
+}
+
+void NumaCredit::describe_queue(CpuId cpu, Sink& sink) noexcept
+{
+    PcpuState& pcpu{at(cpu)};
+    auto const write_vcpu = [&](VcpuState const& vcpu) {
+        print(sink, "[{}.{}] cpu={}", vcpu.vcpu.domain.id, vcpu.vcpu.index, vcpu.vcpu.processor());
+        if (!vcpu.is_idle)
+            print(sink, " weight={} unmoved={}us boost={}us away={}", vcpu.weight, vcpu.unmoved.ns() / 1'000,
+                  vcpu.boost.ns() / 1'000, vcpu.is_away(cpu));
+        sink.write("\n");
+    };
+    Guard guard{pcpu.pcpu.lock, irqs_off};
+    print(sink, "CPU[{:02}]  node={}\n\trun: ", cpu, pcpu.node);
+    write_vcpu(*static_cast<VcpuState const*>(pcpu.pcpu.current->policy_data));
+    unsigned number{0};
+    for (VcpuState const& vcpu : pcpu.queue) {
+        print(sink, "\t{:3}: ", ++number);
+        write_vcpu(vcpu);
+    }
 }
 
 } // namespace hv::sched::numacredit

@@ -62,8 +62,10 @@ void Storm::disturb(CpuId self, std::uint64_t draw, Instant now)
         core().pool().env().tickle(some_pcpu(draw >> 16));
     else if (kind < 70)
         leave(self, some_pcpu(draw >> 16), draw >> 8, now);
-    else if (kind < 72)
+    else if (kind < 71)
         give_idle_work(some_pcpu(draw >> 16), now);
+    else if (kind < 73)
+        look(vcpu, some_pcpu(draw >> 16), now);
     else
         steer(self, draw >> 8, now);
 }
@@ -73,6 +75,19 @@ void Storm::give_idle_work(CpuId cpu, Instant now)
 {
     core().set_idle_work(cpu, true);
     machine_.arm(cpu, idle_work_timer, now + Duration::from_us(200));
+}
+
+// As a console does.
+void Storm::look(Vcpu& vcpu, CpuId cpu, Instant now)
+{
+    std::array<char, 4096> text;
+    BufferSink sink{text};
+    sched::VcpuView view;
+    core().look_at(vcpu, now, view);
+    EXPECT_FALSE(view.hard_affinity.empty());
+    EXPECT_GE(core().look_at(vcpu.domain).params.weight, 1);
+    core().describe_state(sink);
+    core().describe_queue(cpu, sink);
 }
 
 void Storm::steer(CpuId self, std::uint64_t draw, Instant now)

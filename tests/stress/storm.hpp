@@ -111,6 +111,7 @@ private:
     // disturbance.cpp: what control threads do
     void control(std::uint64_t seed);
     void disturb(CpuId self, std::uint64_t draw, Instant now);
+    void look(sched::Vcpu& vcpu, CpuId cpu, Instant now);
     void steer(CpuId self, std::uint64_t draw, Instant now);
     void give_idle_work(CpuId cpu, Instant now);
     void leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now);

@@ -1,0 +1,45 @@
+// The part of the core that only looks: what consoles and reports show of domains and vCPUs while everything runs.
+#include "sched/core.hpp"
+
+namespace hv::sched {
+
+void Core::look_at(Vcpu const& vcpu, Instant now, VcpuView& view)
+{
+    CpuId const cpu{lock_processor(vcpu)};
+    view.index = vcpu.index;
+    view.processor = cpu;
+    view.state = vcpu.run_state.state;
+    view.spent = vcpu.run_state.spent;
+    if (now > vcpu.run_state.counted)
+        view.spent[static_cast<unsigned>(view.state)] += now - vcpu.run_state.counted;
+    view.pause_flags = vcpu.pause_flags.load();
+    view.pause_count = vcpu.pause_count.load();
+    view.is_down = vcpu.has_flag(PauseFlag::down);
+    view.prefers = vcpu.prefers;
+    view.hard_affinity = vcpu.hard_affinity;
+    view.soft_affinity = vcpu.soft_affinity;
+    unlock_pair(cpu, cpu);
+}
+
+DomainView Core::look_at(Domain const& domain)
+{
+    Guard guard{steering_lock_, irqs_off};
+    return {.params = domain.params,
+            .node_affinity = domain.node_affinity,
+            .auto_node_affinity = domain.auto_node_affinity,
+            .is_paused = domain.pause_count.load() != 0};
+}
+
+void Core::describe_state(Sink& sink) const
+{
+    if (ops_.describe_state != nullptr)
+        ops_.describe_state(policy_, sink);
+}
+
+void Core::describe_queue(CpuId cpu, Sink& sink)
+{
+    if (ops_.describe_queue != nullptr)
+        ops_.describe_queue(policy_, cpu, sink);
+}
+
+} // namespace hv::sched
