@@ -1,4 +1,4 @@
-// MADT: which pCPUs the machine has, and where the local APIC's registers are.
+// MADT: which pCPUs the machine has, where the local APIC's registers are, and where ISA interrupts arrive.
 //
 // Only entries with the enabled bit count; "online capable" alone means a pCPU that may be plugged in later. APIC ids
 // are sparse: nothing may be indexed by them. Pure, no locks. Floor: boot/acpi.
@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 namespace hv::boot::acpi {
 
@@ -16,7 +17,7 @@ namespace detail {
 
 inline constexpr std::size_t madt_fixed = 44;
 inline constexpr std::uint32_t madt_enabled = 1;
-enum class MadtType : std::uint8_t { local_apic = 0, local_apic_address = 5, x2apic = 9 };
+enum class MadtType : std::uint8_t { local_apic = 0, io_apic = 1, override = 2, local_apic_address = 5, x2apic = 9 };
 
 } // namespace detail
 
@@ -62,6 +63,56 @@ template <typename Visit>
     if (!walked)
         return fail(walked.error());
     return PhysAddr{address != 0 ? address : load<std::uint32_t>(madt, 36)};
+}
+
+// Where an interrupt of the ISA bus arrives.
+struct IsaInterrupt {
+    PhysAddr controller{}; // an I/O APIC; 0: the firmware names none
+    std::uint32_t pin{0};
+    bool is_level{false}, is_active_low{false};
+};
+
+// ISA interrupt `irq` (0..15): its number, polarity and trigger unless an entry says otherwise, on the I/O APIC with
+// the highest first number that is not above it.
+[[nodiscard]] inline Result<IsaInterrupt, ParseError> isa_interrupt(Bytes madt, std::uint8_t irq)
+{
+    using detail::MadtType;
+    IsaInterrupt found;
+    std::uint32_t number{irq};
+    Status<ParseError> walked{
+        for_each_entry(madt, detail::madt_fixed, madt_kind,
+                       [&](std::uint8_t type, Bytes entry, std::size_t offset) -> Status<ParseError> {
+                           if (MadtType{type} != MadtType::override)
+                               return done;
+                           if (entry.size() < 10)
+                               return madt_kind.bad(offset, "an interrupt source override is shorter than 10 bytes");
+                           if (load<std::uint8_t>(entry, 3) != irq)
+                               return done;
+                           std::uint16_t const flags{load<std::uint16_t>(entry, 8)};
+                           number = load<std::uint32_t>(entry, 4);
+                           found.is_active_low = (flags & 3) == 3;
+                           found.is_level = (flags >> 2 & 3) == 3;
+                           return done;
+                       })};
+    std::optional<std::uint32_t> first;
+    if (walked)
+        walked = for_each_entry(madt, detail::madt_fixed, madt_kind,
+                                [&](std::uint8_t type, Bytes entry, std::size_t offset) -> Status<ParseError> {
+                                    if (MadtType{type} != MadtType::io_apic)
+                                        return done;
+                                    if (entry.size() < 12)
+                                        return madt_kind.bad(offset, "an I/O APIC entry is shorter than 12 bytes");
+                                    std::uint32_t const base{load<std::uint32_t>(entry, 8)};
+                                    if (base > number || (first && base < *first))
+                                        return done;
+                                    first = base;
+                                    found.controller = PhysAddr{load<std::uint32_t>(entry, 4)};
+                                    found.pin = number - base;
+                                    return done;
+                                });
+    if (!walked)
+        return fail(walked.error());
+    return found;
 }
 
 } // namespace hv::boot::acpi

@@ -67,6 +67,42 @@ TEST(Madt, OtherEntriesAreSkippedByTheirLength)
     EXPECT_EQ(pcpus_of(madt.build()), (std::vector<std::uint32_t>{0, 1}));
 }
 
+// Interrupts of the ISA bus arrive under their own number unless an override says otherwise, on the I/O APIC that
+// covers it.
+TEST(Madt, AnIsaInterruptIsFoundOnTheIoApicThatHasItsNumber)
+{
+    auto const io_apic = [](Madt& madt, std::uint32_t address, std::uint32_t base) {
+        madt.body().u8(1).u8(12).u8(0).u8(0).u32(address).u32(base);
+    };
+    Madt plain;
+    io_apic(plain, 0xfec10000, 24);
+    io_apic(plain, 0xfec00000, 0);
+    plain.body().u8(2).u8(10).u8(0).u8(0).u32(2).u16(0);
+    auto found = isa_interrupt(plain.build(), 4);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->controller, PhysAddr{0xfec00000});
+    EXPECT_EQ(found->pin, 4u);
+    EXPECT_FALSE(found->is_level || found->is_active_low);
+
+    Madt moved;
+    io_apic(moved, 0xfec10000, 24);
+    io_apic(moved, 0xfec00000, 0);
+    moved.body().u8(2).u8(10).u8(0).u8(4).u32(29).u16(0xf);
+    found = isa_interrupt(moved.build(), 4);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->controller, PhysAddr{0xfec10000});
+    EXPECT_EQ(found->pin, 5u);
+    EXPECT_TRUE(found->is_level && found->is_active_low);
+
+    EXPECT_EQ(isa_interrupt(Madt{}.cpu(0).build(), 4)->controller, PhysAddr{}); // there is none
+    Madt cut;
+    cut.body().u8(2).u8(9).zeros(7);
+    EXPECT_FALSE(isa_interrupt(cut.build(), 4));
+    Madt short_one;
+    short_one.body().u8(1).u8(11).zeros(9);
+    EXPECT_FALSE(isa_interrupt(short_one.build(), 4));
+}
+
 TEST(Madt, AnOverrideMovesTheLocalApic)
 {
     Madt madt{0xfee00000};
