@@ -10,6 +10,7 @@
 #include "arch/x86_64/irq_save.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace hv::arch {
@@ -20,6 +21,7 @@ enum class Output : std::uint8_t {
     console,
     stamped_console, // the line starts with the time since boot
     raw_console,     // neither stamp nor line end: pieces of a panic's report
+    reply,           // an answer to somebody at the console: not kept in the log
     host,
 };
 
@@ -37,6 +39,41 @@ private:
     Output output_;
     bool locked_;
 };
+
+// What is being typed at the console, to be taken away while a line is printed and brought back behind it. Both are
+// called with the console's lock held.
+struct ConsoleOverlay {
+    void* self{nullptr};
+    void (*hide)(void* self, Sink& sink){nullptr};
+    void (*show)(void* self, Sink& sink){nullptr};
+};
+
+// While it lives, nobody else prints; what is typed may change, and be shown or no longer be shown.
+class ConsoleHold {
+public:
+    [[nodiscard]] ConsoleHold();
+    ~ConsoleHold();
+    ConsoleHold(ConsoleHold const&) = delete;
+    ConsoleHold& operator=(ConsoleHold const&) = delete;
+
+    [[nodiscard]] static Sink& sink();
+    // nullptr: nothing is shown. `shown` stays where it is until another is set.
+    static void set_overlay(ConsoleOverlay const* shown);
+
+private:
+    IrqSave irqs_;
+    bool locked_;
+};
+
+// The last that was shown, but for replies.
+inline constexpr std::size_t console_log_bytes = 16'384;
+
+struct LogPart {
+    std::uint64_t next; // where the rest begins
+    std::size_t size;   // 0: that was all
+};
+// Copies from position `from` (0 is the first byte ever; what is no longer kept is skipped) up to the next line end.
+[[nodiscard]] LogPart console_log(std::uint64_t from, std::span<char> into) noexcept;
 
 // Sets the UART up. Before this, output is lost.
 void console_init() noexcept;

@@ -9,6 +9,7 @@
 #include "arch/x86_64/irq_save.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/percpu.hpp"
+#include "arch/x86_64/serial.hpp"
 #include "arch/x86_64/timers.hpp"
 #include "arch/x86_64/tlb.hpp"
 #include "arch/x86_64/trap_frame.hpp"
@@ -101,6 +102,10 @@ void handle_interrupt(Vector vector)
     case Vector::shoot_down:
         apic_end_of_interrupt();
         serve_shoot_down();
+        return;
+    case Vector::serial:
+        apic_end_of_interrupt();
+        serial_interrupt();
         return;
     case Vector::apic_error:
         panic("the local APIC reports an error: an interrupt was sent to nobody or with a bad vector");

@@ -16,6 +16,7 @@ enum class Vector : std::uint8_t {
     page_fault = 14,
     machine_check = 18,
     // The priority class of the local APIC is the upper half: the spurious vector must end in 0xF on old parts.
+    serial = 0xD0,
     timer = 0xE0,
     reschedule = 0xE1,
     call = 0xE2,

@@ -41,7 +41,7 @@ void install_idle_work(IdleWork const& work) noexcept;
 // requests.
 [[noreturn]] void idle_forever() noexcept;
 // One step of it: returns after at least one interrupt, or at once if a request was served or work was done. Interrupts
-// on before and after.
+// on behind it; who has looked for something else to do with interrupts off and found nothing may call it so.
 void idle_once() noexcept;
 
 } // namespace hv::arch
