@@ -41,7 +41,7 @@ TSA := $(CLANGXX) $(KERNEL_FLAGS) -mno-sse -Wno-unused-command-line-argument -Wn
 
 policy_dir_src := $(if $(POLICY_DIR),$(wildcard $(POLICY_DIR)/*.cpp))
 shared_src := $(sort $(wildcard arch/generic/*.cpp mm/*.cpp sched/*.cpp sched/*/*.cpp boot/acpi/*.cpp boot/scenario/*.cpp \
-        boot/info/*.cpp boot/hypercall/*.cpp)) $(policy_dir_src)
+        boot/info/*.cpp boot/hypercall/*.cpp boot/console/*.cpp)) $(policy_dir_src)
 kernel_src := $(shared_src) $(sort $(wildcard arch/x86_64/*.cpp boot/*.cpp))
 guest_src  := $(sort $(wildcard guest/*.cpp)) sched/guest/workload.cpp
 kernel_asm := $(sort $(wildcard arch/x86_64/*.S boot/*.S))

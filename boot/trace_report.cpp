@@ -4,10 +4,10 @@
 #include "arch/x86_64/layout.hpp"
 #include "arch/x86_64/panic.hpp"
 #include "arch/x86_64/small_memory.hpp"
+#include "boot/console/trace_text.hpp"
 #include "sched/vcpu.hpp"
 
 #include <atomic>
-#include <cstring>
 #include <new>
 
 namespace hv::boot {
@@ -19,114 +19,6 @@ using namespace sched::trace;
 static_assert(trace_classes[0].mask == mask_gen && trace_classes[1].mask == mask_sched &&
               trace_classes[2].mask == mask_dom0op && trace_classes[3].mask == mask_hvm &&
               trace_classes[4].mask == mask_mem && trace_classes[5].mask == mask_all);
-
-struct Record {
-    std::uint32_t number;
-    std::uint32_t words;
-    std::uint64_t stamp;
-    std::array<std::uint32_t, max_words> payload;
-};
-
-// Goes through one ring from its oldest record; every record of ours carries a stamp.
-class RingReader {
-public:
-    constexpr RingReader() = default;
-    explicit RingReader(Ring const& ring) : ring_{&ring}, at_{ring.control()->tail} {}
-
-    [[nodiscard]] bool at_end() const { return ring_ == nullptr || at_ >= ring_->control()->head; }
-    [[nodiscard]] std::uint64_t stamp() const { return word(1) | std::uint64_t{word(2)} << 32; }
-    [[nodiscard]] Record read() const
-    {
-        Record record{.number = word(0) & 0x0fff'ffff, .words = words(), .stamp = stamp(), .payload = {}};
-        for (unsigned i = 0; i < record.words; ++i)
-            record.payload[i] = word(3 + i);
-        return record;
-    }
-    void advance() { at_ += 4 * (3 + words()); }
-    [[nodiscard]] std::uint64_t count_rest() const
-    {
-        std::uint64_t count{0};
-        for (RingReader rest{*this}; !rest.at_end(); rest.advance())
-            ++count;
-        return count;
-    }
-
-private:
-    [[nodiscard]] std::uint32_t words() const { return word(0) >> 28 & 7; }
-    [[nodiscard]] std::uint32_t word(unsigned index) const
-    {
-        std::uint32_t value;
-        std::memcpy(&value, ring_->memory().data() + ((at_ + 4 * index) & (ring_->memory().size() - 1)), sizeof value);
-        return value;
-    }
-
-    Ring const* ring_{nullptr};
-    std::uint64_t at_{0};
-};
-
-constexpr std::array state_names{"running", "runnable", "blocked", "offline"};
-
-void print_vcpu(Sink& sink, std::uint32_t domain, std::uint32_t vcpu)
-{
-    if (domain == sched::idle_domain_id.value())
-        print(sink, " idle{}", vcpu);
-    else
-        print(sink, " d{}v{}", domain, vcpu);
-}
-
-void print_fields(Sink& sink, EventInfo const& info, Record const& record)
-{
-    for (unsigned i = 0; i < info.words() && i < record.words; ++i) {
-        std::uint32_t const word{record.payload[i]};
-        switch (info.fields[i]) {
-        case Field::domain: // its vCPU follows in the next word, where there is one
-            print_vcpu(sink, word, i + 1 < record.words ? record.payload[i + 1] : 0);
-            break;
-        case Field::vcpu:
-            break;
-        case Field::packed_vcpu:
-            if (info.event == Event::lost_records) // halves the other way round
-                print_vcpu(sink, word & 0xffff, word >> 16);
-            else
-                print_vcpu(sink, word >> 16, word & 0xffff);
-            break;
-        case Field::pcpu:
-            print(sink, " pcpu {}", word);
-            break;
-        case Field::nanoseconds:
-            print(sink, " {} ns", word);
-            break;
-        case Field::signed_count:
-            print(sink, " {}", static_cast<std::int32_t>(word));
-            break;
-        case Field::count:
-        case Field::packed_schedule:
-            print(sink, " {}", word);
-            break;
-        case Field::none:
-            break;
-        }
-    }
-}
-
-void print_record(unsigned pcpu, Record const& record)
-{
-    arch::Line line{arch::Output::console};
-    Sink& sink{line.sink()};
-    print(sink, "  {:4}.{:09} pcpu {:<3} ", record.stamp / 1'000'000'000, record.stamp % 1'000'000'000, pcpu);
-    EventInfo const* const info{find_event(record.number)};
-    if (auto const change = decode_runstate(record.number)) {
-        print(sink, "{} -> {}", state_names[static_cast<unsigned>(change->from)],
-              state_names[static_cast<unsigned>(change->to)]);
-    } else if (info == nullptr) {
-        print(sink, "event {:x}", record.number);
-        return;
-    } else {
-        sink.write(info->name);
-    }
-    if (info != nullptr)
-        print_fields(sink, *info, record);
-}
 
 // Where publish_trace_directory put it.
 constinit Directory* directory{nullptr};
@@ -141,8 +33,8 @@ void finish(Finish how)
 std::optional<std::uint32_t> running_at_the_end(Ring const& ring)
 {
     std::optional<std::uint32_t> running;
-    for (RingReader reader{ring}; !reader.at_end(); reader.advance()) {
-        Record const record{reader.read()};
+    for (console::RingReader reader{ring}; !reader.at_end(); reader.advance()) {
+        console::TraceRecord const record{reader.read()};
         std::optional<RunStateChange> const change{decode_runstate(record.number)};
         if (change && change->to == RunStateCode::running)
             running = record.payload[0];
@@ -234,31 +126,20 @@ void salvage_trace(Tracer& tracer)
     }
 }
 
-// Merges the rings by stamp: skip until only `count` records are left, print those. A pCPU's readers are walked once.
+// A pCPU's readers are walked once.
 void print_trace_tail(Tracer const& tracer, unsigned count)
 {
-    static constinit std::array<RingReader, 256> readers;
-    std::size_t const rings{tracer.rings().size()};
-    HV_ASSERT(rings <= readers.size());
+    static constinit std::array<console::RingReader, 256> readers;
+    HV_ASSERT(tracer.rings().size() <= readers.size());
     std::uint64_t total{0};
-    for (std::size_t i = 0; i < rings; ++i) {
-        readers[i] = tracer.rings()[i].memory().empty() ? RingReader{} : RingReader{tracer.rings()[i]};
-        std::uint64_t const mine{readers[i].count_rest()};
-        // No more than `count` of one ring can be among the last `count` of all.
-        for (std::uint64_t skip = mine > count ? mine - count : 0; skip > 0; --skip)
-            readers[i].advance();
-        total += mine > count ? count : mine;
-    }
+    for (Ring const& ring : tracer.rings())
+        total += ring.memory().empty() ? 0 : console::RingReader{ring}.count_rest();
     arch::say("the last {} records of the trace:", total < count ? total : std::uint64_t{count});
-    for (; total > 0; --total) {
-        std::size_t first{rings};
-        for (std::size_t i = 0; i < rings; ++i)
-            if (!readers[i].at_end() && (first == rings || readers[i].stamp() < readers[first].stamp()))
-                first = i;
-        if (total <= count)
-            print_record(static_cast<unsigned>(first), readers[first].read());
-        readers[first].advance();
-    }
+    console::for_last_records(tracer.rings(), readers, count, [](unsigned pcpu, console::TraceRecord const& record) {
+        arch::Line line{arch::Output::console};
+        line.sink().write("  ");
+        console::write_record(line.sink(), pcpu, record);
+    });
 }
 
 } // namespace hv::boot
