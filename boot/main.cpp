@@ -10,6 +10,7 @@
 #include "arch/x86_64/machine_check.hpp"
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/watchdog.hpp"
+#include "boot/console_task.hpp"
 #include "boot/kernel.hpp"
 #include "boot/refuse.hpp"
 #include "boot/scenario_run.hpp"
@@ -59,6 +60,7 @@ arch::ExitCode run(Kernel& k)
     map_machine(k);
     start_memory(k);
     start_apic_and_clock(k);
+    route_console_input(k);
     build_topology(k);
     build_percpu_blocks(k);
     arch::prepare(main_context, arch::this_percpu().stack_top, run_and_exit, nullptr);

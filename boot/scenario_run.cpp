@@ -6,6 +6,7 @@
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/small_memory.hpp"
 #include "arch/x86_64/upcalls.hpp"
+#include "boot/console_task.hpp"
 #include "boot/refuse.hpp"
 #include "boot/scenario/populate.hpp"
 #include "boot/trace_report.hpp"
@@ -120,7 +121,15 @@ void report_vms(VmMachine& vms, Run const& run)
     }
 }
 
-// On pCPU 0, in its timer interrupt.
+// With a console, at the end of the scenario: the VMs go on, and so that its figures stay what they are, nothing more
+// is traced unless somebody asks for it.
+void end_scenario(VmMachine& vms, Instant)
+{
+    vms.system->tracer().set_mask(0);
+    arch::log("the scenario is over: its VMs go on, its trace does not; quit ends the machine");
+}
+
+// On pCPU 0, in its timer interrupt or its console.
 void end_run(VmMachine& vms, Instant now)
 {
     stop_other_pcpus(vms);
@@ -205,7 +214,8 @@ arch::ExitCode run_scenario(Kernel& k)
         arch::IrqSave const irqs;
         vms.system = &make_system(k, view);
     }
-    vms.at_end = end_run;
+    vms.at_end = k.options.console ? end_scenario : end_run;
+    vms.at_quit = end_run;
     vms.report = &run;
     if (!publish_trace_directory(vms.system->tracer()))
         refuse("trace: no memory for its directory; give node 0 more");
@@ -214,6 +224,8 @@ arch::ExitCode run_scenario(Kernel& k)
     install_vm_up_calls(vms);
     bring_pcpus_under(vms);
     begin(vms, run);
+    if (k.options.console)
+        serve_console(vms);
     arch::idle_forever(); // As pCPU 0's idle vCPU; end_run leaves from an interrupt.
 }
 

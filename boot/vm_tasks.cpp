@@ -51,6 +51,8 @@ void on_timer(void* self, CpuId cpu, TimerId timer, Instant now)
     } else if (timer == life_timer) {
         arch::tell_host("alive at={}", now.ns());
         vms.system->core().pool().env().arm(cpu, life_timer, now + life_period);
+    } else if (timer == console_timer) {
+        vms.at_console_timer(vms.console);
     } else {
         vms.system->timer(cpu, timer, now);
     }

@@ -20,6 +20,7 @@ namespace hv::boot {
 // host, which would take a long run for a hang.
 inline constexpr TimerId end_of_run_timer{8};
 inline constexpr TimerId life_timer{9};
+inline constexpr TimerId console_timer{10}; // the console's, where there is one
 inline constexpr Duration life_period{Duration::from_ms(100)};
 
 class VcpuTask;
@@ -27,8 +28,13 @@ class VcpuTask;
 struct VmMachine {
     sched::System* system{nullptr};
     List<Vm, VmsTag> vms; // in order of creation
-    // Called on pCPU 0, interrupts off, when end_of_run_timer fires. Does not return.
+    // Called on pCPU 0, interrupts off, when end_of_run_timer fires. With a console it returns, else not.
     void (*at_end)(VmMachine& vms, Instant now){nullptr};
+    // Called by the console, interrupts off, when somebody wants the run to end. Does not return.
+    void (*at_quit)(VmMachine& vms, Instant now){nullptr};
+    // Called when console_timer fires, on its pCPU, interrupts off.
+    void (*at_console_timer)(void* console){nullptr};
+    void* console{nullptr};
     Instant origin;        // when the scenario began
     void* report{nullptr}; // at_end's own
     std::atomic<bool> ending{false};

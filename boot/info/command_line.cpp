@@ -92,6 +92,12 @@ bool set_quiet(Options& options, std::string_view)
     return true;
 }
 
+bool set_console(Options& options, std::string_view)
+{
+    options.console = true;
+    return true;
+}
+
 bool set_maxcpus(Options& options, std::string_view value)
 {
     std::optional<std::uint32_t> const count{number(value)};
@@ -119,7 +125,7 @@ bool set_watchdog(Options& options, std::string_view value)
     return true;
 }
 
-constexpr std::array<OptionSpec, 12> table{{
+constexpr std::array<OptionSpec, 13> table{{
     {"sched", Value::required, "sched=NAME", "the name of a policy", "scheduling policy (default: the scenario's)",
      set_sched},
     {"selftest", Value::optional, "selftest[=PATTERN]", "selftest or selftest=PATTERN",
@@ -137,6 +143,8 @@ constexpr std::array<OptionSpec, 12> table{{
      "full ring: drop new records, stop, or overwrite the oldest (default drop)", set_trace_mode},
     {"numa", Value::required, "numa=on|off", "on or off", "believe the firmware's NUMA tables (default on)", set_numa},
     {"quiet", Value::none, "quiet", "quiet, without a value", "log less", set_quiet},
+    {"console", Value::none, "console", "console, without a value",
+     "take commands from the serial ports; the scenario's end does not end the run", set_console},
     {"maxcpus", Value::required, "maxcpus=N", "1 to 255", "bring up at most N pCPUs (default 255)", set_maxcpus},
     {"chop", Value::required, "chop=NS", "off, 0 or 100 to 1000000000",
      "seed of interleavings: end pCPUs' turns every NS ns (default off)", set_chop},

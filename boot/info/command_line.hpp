@@ -28,6 +28,7 @@ struct Options {
     TraceMode trace_mode{TraceMode::drop};     // what becomes of records for which there is no room
     bool numa{true};                           // believe SRAT and SLIT
     bool quiet{false};                         // log less
+    bool console{false};                       // take commands from the serial ports; the scenario does not end the run
     std::uint16_t maxcpus{most_pcpus};         // bring up at most so many pCPUs
     std::uint32_t chop_ns{0};                  // under an instruction counter: switch pCPUs so often; 0: when they wait
     std::uint32_t watchdog_ms{5'000};          // a pCPU with interrupts off for that long is stuck; 0: nobody looks

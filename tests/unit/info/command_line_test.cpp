@@ -33,6 +33,7 @@ TEST(CommandLine, AnEmptyLineGivesTheDefaults)
         EXPECT_EQ(options->trace_kib, 1024u);
         EXPECT_TRUE(options->numa);
         EXPECT_FALSE(options->quiet);
+        EXPECT_FALSE(options->console);
         EXPECT_EQ(options->maxcpus, 255u);
         EXPECT_EQ(options->chop_ns, 0u);
         EXPECT_EQ(options->watchdog_ms, 5000u);
@@ -41,8 +42,9 @@ TEST(CommandLine, AnEmptyLineGivesTheDefaults)
 
 TEST(CommandLine, EveryOptionArrives)
 {
-    Result<Options, OptionError> const options{parse_options(
-        " sched=numacredit selftest=Timer  khz=1000000\ttrace=64 numa=off quiet maxcpus=16 chop=7001 watchdog=100 ")};
+    Result<Options, OptionError> const options{
+        parse_options(" sched=numacredit selftest=Timer  khz=1000000\ttrace=64 numa=off quiet console maxcpus=16 "
+                      "chop=7001 watchdog=100 ")};
     ASSERT_TRUE(options);
     EXPECT_EQ(options->sched, "numacredit");
     EXPECT_TRUE(options->selftest);
@@ -51,6 +53,7 @@ TEST(CommandLine, EveryOptionArrives)
     EXPECT_EQ(options->trace_kib, 64u);
     EXPECT_FALSE(options->numa);
     EXPECT_TRUE(options->quiet);
+    EXPECT_TRUE(options->console);
     EXPECT_EQ(options->maxcpus, 16u);
     EXPECT_EQ(options->chop_ns, 7001u);
     EXPECT_EQ(options->watchdog_ms, 100u);
@@ -161,10 +164,11 @@ TEST(CommandLine, TraceModesAreThree)
 
 TEST(CommandLine, ErrorsNameTheOptionItsColumnAndTheRemedy)
 {
-    EXPECT_EQ(message("quiet  shed=credit"),
-              "command line, column 8: 'shed=credit' is not an option; allowed: sched=NAME selftest[=PATTERN] khz=N "
-              "trace=KIB trace_mask=LIST trace_cpus=LIST trace_mode=drop|stop|flight numa=on|off quiet maxcpus=N "
-              "chop=NS watchdog=MS");
+    EXPECT_EQ(
+        message("quiet  shed=credit"),
+        "command line, column 8: 'shed=credit' is not an option; allowed: sched=NAME selftest[=PATTERN] khz=N "
+        "trace=KIB trace_mask=LIST trace_cpus=LIST trace_mode=drop|stop|flight numa=on|off quiet console maxcpus=N "
+        "chop=NS watchdog=MS");
     EXPECT_EQ(message("khz=5000 quiet khz=6000"),
               "command line, column 16: 'khz=6000' is given twice; allowed: 0 (calibrate) or 1000 to 100000000");
     EXPECT_EQ(message("sched"), "command line, column 1: 'sched' needs a value; allowed: the name of a policy");
@@ -191,10 +195,10 @@ TEST(CommandLine, HelpHasOneLineForEachOptionThatErrorsOffer)
     print_option_help(sink);
     EXPECT_FALSE(sink.truncated());
     std::string const help{sink.text()};
-    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 12);
+    EXPECT_EQ(std::count(help.begin(), help.end(), '\n'), 13);
     for (std::string_view const usage :
          {"sched=NAME", "selftest[=PATTERN]", "khz=N", "trace=KIB", "trace_mask=LIST", "trace_cpus=LIST",
-          "trace_mode=drop|stop|flight", "numa=on|off", "quiet", "maxcpus=N", "chop=NS", "watchdog=MS"})
+          "trace_mode=drop|stop|flight", "numa=on|off", "quiet", "console", "maxcpus=N", "chop=NS", "watchdog=MS"})
         EXPECT_NE(help.find("  " + std::string{usage} + " "), std::string::npos) << usage;
 }
 
