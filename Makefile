@@ -258,7 +258,8 @@ help:
 
 #: numavisor: a NUMA microhypervisor built around one virtual-CPU scheduler
 #:
-#: make run      boot a two-node machine three times (no affinity, pinning, NUMA-aware) and compare
+#: make run      boot a two-node machine three times (no affinity, pinning, NUMA-aware) and compare; on a terminal
+#:               then once more, live, with its console
 #: make test     every test, on the host and booted; ends with "N passed, N failed"
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
@@ -296,7 +297,7 @@ iso: $(O)/numavisor.elf $(if $(ISO_SCENARIO),$(O)/nv)
 	@echo "$(O)/numavisor.iso: qemu-system-x86_64 -M q35 -smp 4 -m 1G -cpu max -nodefaults -nographic -serial stdio -cdrom $(O)/numavisor.iso"
 
 run: $(O)/numavisor.elf $(O)/nv
-	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare \
+	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare --console-after \
 	    tests/scenarios/two-nodes-noaff.json tests/scenarios/two-nodes-pinned.json tests/scenarios/two-nodes-nodeaff.json
 
 test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan $(O)/adversary check

@@ -72,6 +72,10 @@ void add_run(CLI::App& app, RunArguments& arguments)
     command.add_flag("--machine-only", arguments.options.qemu.machine_only,
                      "Boot the scenario's machine without the scenario");
     command.add_flag("--live", arguments.options.qemu.live, "Real time and threads: for races, never for figures");
+    command.add_flag("--console", arguments.options.console,
+                     "The last scenario live, with its console on stdin and stdout; it ends with quit");
+    command.add_flag("--console-after", arguments.options.console_after,
+                     "After all runs, where stdin and stdout are a terminal: a session with the last scenario");
     command.add_option("--timeout", arguments.timeout, "Seconds that one run may take in all; 0: any")
         ->capture_default_str();
     command

@@ -9,6 +9,7 @@
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -53,6 +54,23 @@ private:
     std::array<struct sigaction, signals.size()> before_{};
 };
 
+// The terminal's settings, which a child that is killed leaves as it needed them.
+class TerminalGuard {
+public:
+    TerminalGuard() : known_{::tcgetattr(STDIN_FILENO, &before_) == 0} {}
+    ~TerminalGuard()
+    {
+        if (known_)
+            ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+    }
+    TerminalGuard(TerminalGuard const&) = delete;
+    TerminalGuard& operator=(TerminalGuard const&) = delete;
+
+private:
+    termios before_{};
+    bool known_;
+};
+
 struct Pipe {
     int read_end{-1}, write_end{-1};
 
@@ -94,8 +112,9 @@ struct Pipe {
         ::sched_setaffinity(0, sizeof set, &set);
     }
     int const null = ::open("/dev/null", O_RDONLY);
-    bool const ok = null >= 0 && ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(out.write_end, STDOUT_FILENO) >= 0 &&
-                    ::dup2(err.write_end, STDERR_FILENO) >= 0 && ::chdir(spec.folder.c_str()) == 0;
+    bool const has_ends = spec.has_terminal ||
+                          (null >= 0 && ::dup2(null, STDIN_FILENO) >= 0 && ::dup2(out.write_end, STDOUT_FILENO) >= 0);
+    bool const ok = has_ends && ::dup2(err.write_end, STDERR_FILENO) >= 0 && ::chdir(spec.folder.c_str()) == 0;
     if (ok)
         ::execvp(arguments[0], arguments.data());
     int const reason = errno;
@@ -265,6 +284,9 @@ int reap(pid_t child, std::chrono::milliseconds patience)
 ProcessResult run_process(ProcessSpec const& spec, std::function<void(std::string_view)> const& on_line)
 {
     SignalGuard const guard;
+    std::optional<TerminalGuard> terminal;
+    if (spec.has_terminal)
+        terminal.emplace();
     Pipe out{O_CLOEXEC}, err{O_CLOEXEC};
     pid_t const child = start(spec, out, err);
     Listener listener{spec, on_line, child, out, err};

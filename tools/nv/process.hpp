@@ -1,7 +1,8 @@
 // One child process: started on one host CPU, listened to line by line, never outliving us.
 //
-// The child has /dev/null as its input, dies when we die, and is killed when it says nothing for too long, takes too
-// long, or somebody interrupts us (SIGINT, SIGTERM, SIGHUP). Not for several at once. Host only. Floor: tools.
+// The child has /dev/null as its input (unless it is given our terminal, whose settings are restored behind it), dies
+// when we die, and is killed when it says nothing for too long, takes too long, or somebody interrupts us (SIGINT,
+// SIGTERM, SIGHUP). Not for several at once. Host only. Floor: tools.
 #pragma once
 
 #include <chrono>
@@ -18,11 +19,12 @@ struct ProcessSpec {
     std::vector<std::string> words;    // the program first; found along PATH
     std::filesystem::path folder;      // where it runs
     std::optional<unsigned> cpu{};     // the host CPU it is bound to
+    bool has_terminal{false};          // its stdin and stdout are ours, and nobody listens to its stdout
     std::filesystem::path life_sign{}; // a file of the folder whose growth counts as a sign of life; may be empty
     std::function<void()> meanwhile{}; // called every `interval` or more often while it runs; may be empty
     std::chrono::milliseconds interval{100};
     std::chrono::milliseconds silence_limit{8'000}; // zero: none; time without a host CPU does not count
-    std::chrono::milliseconds total_limit{300'000};  // zero: none
+    std::chrono::milliseconds total_limit{300'000}; // zero: none
 };
 
 enum class Ending { exited, killed_by_signal, silent, overdue, interrupted };

@@ -89,6 +89,19 @@ void add_machine(std::vector<std::string>& words, Machine const& machine, std::v
         add_nodes(words, machine, shape);
 }
 
+// In a session ^C is for the kernel's console, and ^A x ends QEMU whatever the kernel does.
+void add_serial_ports(std::vector<std::string>& words, QemuOptions const& options)
+{
+    if (!options.console) {
+        words.insert(words.end(), {"-serial", "stdio"});
+        return;
+    }
+    words.insert(words.end(), {"-chardev", fmt::format("stdio,id=terminal,mux=on,signal=off,logfile={}", console_file),
+                               "-serial", "chardev:terminal", "-chardev",
+                               fmt::format("socket,id=control,path={},server=on,wait=off", control_socket), "-serial",
+                               "chardev:control"});
+}
+
 std::string kernel_line(Scenario const& scenario, QemuOptions const& options)
 {
     std::string line = options.live ? "" : "khz=1000000"; // One tick of the instruction counter is a nanosecond.
@@ -97,6 +110,8 @@ std::string kernel_line(Scenario const& scenario, QemuOptions const& options)
         add(fmt::format("trace={}", scenario.trace_ring_kib));
     if (options.selftest)
         add(options.selftest_pattern.empty() ? "selftest" : fmt::format("selftest=\"{}\"", options.selftest_pattern));
+    if (options.console)
+        add("console");
     if (!options.append.empty())
         add(options.append);
     return line;
@@ -113,8 +128,9 @@ std::vector<std::string> qemu_command(Scenario const& scenario, QemuOptions cons
     words.insert(words.end(), {options.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"});
     add_machine(words, scenario.machine, memory_paths, file);
     words.insert(words.end(),
-                 {"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-rtc", "base=2020-01-01,clock=vm", "-serial",
-                  "stdio", "-debugcon", fmt::format("file:{}", host_channel_file), "-kernel", kernel_link});
+                 {"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-rtc", "base=2020-01-01,clock=vm"});
+    add_serial_ports(words, options);
+    words.insert(words.end(), {"-debugcon", fmt::format("file:{}", host_channel_file), "-kernel", kernel_link});
     if (!options.machine_only)
         words.insert(words.end(), {"-initrd", image_file});
     if (options.live)

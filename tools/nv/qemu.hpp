@@ -17,14 +17,17 @@ inline constexpr char const* kernel_link = "kernel.elf";
 inline constexpr char const* image_file = "scenario.img";
 inline constexpr char const* host_channel_file = "debugcon.txt";
 inline constexpr char const* turns_link = "take_turns.so";
+inline constexpr char const* console_file = "console.txt";
+inline constexpr char const* control_socket = "control.sock"; // the second serial port, in a console session
 inline constexpr char const* firmware_file = "/usr/share/qemu/qboot.rom";
 
 struct QemuOptions {
     std::string program{"qemu-system-x86_64"};
-    bool live{false};               // real time and threads, instead of the instruction counter
-    bool take_turns{false};         // preload turns_link, which makes runs repeatable; not with live
-    bool machine_only{false};       // without the scenario's module
-    bool selftest{false};           // ask the kernel for its self-tests...
+    bool live{false};         // real time and threads, instead of the instruction counter
+    bool take_turns{false};   // preload turns_link, which makes runs repeatable; not with live
+    bool console{false};      // a console session: our terminal is the first serial port, control_socket the second
+    bool machine_only{false}; // without the scenario's module
+    bool selftest{false};     // ask the kernel for its self-tests...
     std::string selftest_pattern{}; // ...of which this selects some (empty: all)
     std::string append{};           // more of the kernel's command line
 };

@@ -90,7 +90,7 @@ void prepare_folder(Job const& job, RunOptions const& options)
     std::error_code error;
     fs::create_directories(job.folder, error);
     for (char const* const name : {kernel_link, turns_link, image_file, host_channel_file, trace_file,
-                                   "trace.facts.json", "metrics.json", "console.txt", "command.txt"})
+                                   "trace.facts.json", "metrics.json", console_file, "command.txt", control_socket})
         fs::remove(job.folder / name, error);
     fs::create_symlink(fs::absolute(options.kernel), job.folder / kernel_link, error);
     if (!error && options.qemu.take_turns)
@@ -110,8 +110,8 @@ std::string typed_command(Job const& job, RunOptions const& options, std::option
     if (cpu)
         words.insert(words.begin(), {"taskset", "-c", std::to_string(*cpu)});
     return fmt::format(
-        "# In this folder. Leaves the guest's memory in /dev/shm/{}-node*: remove it afterwards.\n{} </dev/null\n",
-        job.scenario.run_name(), shell_line(words));
+        "# In this folder. Leaves the guest's memory in /dev/shm/{}-node*: remove it afterwards.\n{}{}\n",
+        job.scenario.run_name(), shell_line(words), options.qemu.console ? "" : " </dev/null");
 }
 
 ProcessSpec process_spec(Job const& job, RunOptions const& options, GuestRam const& ram)
@@ -119,6 +119,7 @@ ProcessSpec process_spec(Job const& job, RunOptions const& options, GuestRam con
     ProcessSpec spec{.words = qemu_command(job.scenario, options.qemu, ram.paths(), job.file.string()),
                      .folder = job.folder,
                      .cpu = options.cpu,
+                     .has_terminal = options.qemu.console,
                      .life_sign = host_channel_file,
                      .silence_limit = options.silence_limit,
                      .total_limit = options.total_limit};
@@ -196,6 +197,10 @@ ProcessResult boot(Job const& job, RunOptions const& options, ProcessSpec const&
     std::string const name = job.scenario.run_name();
     if (!options.json)
         fmt::print("== {}\n", name);
+    if (options.qemu.console)
+        fmt::print("Your terminal is its console; ^A x ends it whatever it does. The second serial port: {}\n",
+                   (job.folder / control_socket).string());
+    std::fflush(stdout);
     auto const begin = std::chrono::steady_clock::now();
     ProcessResult result = run_process(spec, [&](std::string_view line) {
         if (options.json)
@@ -205,7 +210,10 @@ ProcessResult boot(Job const& job, RunOptions const& options, ProcessSpec const&
     });
     std::chrono::duration<double> const took = std::chrono::steady_clock::now() - begin;
     show_progress(fmt::format("{}: {:.1f} s", name, took.count()));
-    write_text(job.folder / "console.txt", result.output);
+    if (options.qemu.console)
+        result.output = fs::exists(job.folder / console_file) ? read_text(job.folder / console_file) : "";
+    else
+        write_text(job.folder / console_file, result.output);
     return result;
 }
 
@@ -296,17 +304,38 @@ ExitCode first_bad(std::vector<Outcome> const& outcomes)
 
 } // namespace
 
+namespace {
+
+bool at_a_terminal() { return ::isatty(STDIN_FILENO) == 1 && ::isatty(STDOUT_FILENO) == 1; }
+
+// A session at the scenario's console: for as long as somebody likes, if it is somebody.
+Outcome run_session(Job job, RunOptions options)
+{
+    job.folder += "-console";
+    options.qemu.live = options.qemu.console = true;
+    if (at_a_terminal())
+        options.total_limit = std::chrono::milliseconds{0};
+    return run_one(job, options);
+}
+
+} // namespace
+
 ExitCode run_scenarios(RunOptions const& options)
 {
+    if (options.console && options.json)
+        refuse("--console and --json: both want stdout; leave one out");
     std::vector<Job> const jobs = load_jobs(options);
     check_prerequisites(options);
     std::vector<Outcome> outcomes;
-    for (Job const& job : jobs)
-        outcomes.push_back(run_one(job, options));
+    for (std::size_t i = 0; i < jobs.size(); ++i)
+        outcomes.push_back(options.console && i + 1 == jobs.size() ? run_session(jobs[i], options)
+                                                                   : run_one(jobs[i], options));
     if (options.json)
         print_json(outcomes);
     else if (options.compare)
         print_comparison(jobs, outcomes, options);
+    if (options.console_after && at_a_terminal() && first_bad(outcomes) == ExitCode::good)
+        outcomes.push_back(run_session(jobs.back(), options));
     return first_bad(outcomes);
 }
 

@@ -2,6 +2,7 @@
 // compares.
 //
 // Each run leaves OUT/NAME/{trace.xentrace, metrics.json, console.txt, command.txt}, NAME = scenario-policy-seed.
+// A session at the console leaves them in OUT/NAME-console, and runs live: somebody's typing does not repeat.
 // stdout gets the consoles and the table, or with `json` one JSON list of metrics; stderr gets what went wrong. Host
 // only. Floor: tools.
 #pragma once
@@ -26,6 +27,8 @@ struct RunOptions {
     QemuOptions qemu;
     bool compare{false};
     bool json{false};
+    bool console{false};         // the last scenario live, with its console on our stdin and stdout
+    bool console_after{false};   // the same once more behind all runs, if those two are a terminal
     std::optional<unsigned> cpu; // host CPU to bind QEMU to; nothing: the first allowed one, and none with qemu.live
     std::chrono::milliseconds silence_limit{8'000};
     std::chrono::milliseconds total_limit{300'000};
