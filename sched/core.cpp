@@ -274,7 +274,7 @@ bool Core::take_idle_work(Pcpu& pcpu)
 
 Switch Core::schedule(CpuId self, Instant now)
 {
-    if (std::uint32_t const period = grace_.running(); period != 0) [[unlikely]]
+    if (std::uint32_t const period = grace_.running(); period != 0 && !pool_.pcpu(self).holds_domains) [[unlikely]]
         pass_grace(pool_.pcpu(self), period);
     std::optional<CpuId> pull_from;
     Switch const change{decide(self, now, pull_from)};

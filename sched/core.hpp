@@ -68,7 +68,7 @@ struct DomainView {
     DomainParams params{};
     NodeMask node_affinity{};
     bool auto_node_affinity{true};
-    bool is_paused{false};
+    bool is_paused{false}, is_ending{false};
 };
 
 class Core {
@@ -115,6 +115,11 @@ public:
         for (Domain& domain : domains_)
             look(domain);
     }
+    // For who looks for longer than one call, with interrupts on in between: while `self` holds them, domains that it
+    // knows may end but stay where they are. On `self`, not nested.
+    void hold_domains(CpuId self, bool holds);
+    // The first domain made after that one (0: of all), those that end included; nullptr: there is none.
+    [[nodiscard]] Domain* next_domain(std::uint64_t serial) HV_EXCLUDES(steering_lock_);
     // It never runs again and goes as soon as it can; never waits. Also from one of its own vCPUs. Error: ending.
     [[nodiscard]] Status<CoreError> destroy(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
     // One listener, before the first domain.

@@ -27,7 +27,25 @@ DomainView Core::look_at(Domain const& domain)
     return {.params = domain.params,
             .node_affinity = domain.node_affinity,
             .auto_node_affinity = domain.auto_node_affinity,
-            .is_paused = domain.pause_count.load() != 0};
+            .is_paused = domain.pause_count.load() != 0,
+            .is_ending = domain.stage != LifeStage::alive};
+}
+
+// Its reschedules do not count as the point behind which it knows nothing; the next one after that does.
+void Core::hold_domains(CpuId self, bool holds)
+{
+    pool_.pcpu(self).holds_domains = holds;
+    if (!holds && grace_.running() != 0)
+        pool_.env().tickle(self);
+}
+
+Domain* Core::next_domain(std::uint64_t serial)
+{
+    Guard guard{steering_lock_, irqs_off};
+    for (Domain& domain : domains_)
+        if (domain.serial > serial)
+            return &domain;
+    return nullptr;
 }
 
 void Core::describe_state(Sink& sink) const

@@ -51,6 +51,7 @@ struct alignas(64) Pcpu {
     Vcpu* current{nullptr}; // what scheduling considers current; written under the lock
     Vcpu* idle{nullptr};
     void* policy_data{nullptr};
+    bool holds_domains{false};  // its own: it looks at domains across reschedules (core.hpp)
     bool tick_suspended{false}; // this pCPU's own
     std::atomic<PcpuPhase> phase{PcpuPhase::in_pool};
     Absence absence{Absence::for_good}; // written by whoever asked it to leave, before `phase` says so
