@@ -44,6 +44,8 @@ constexpr std::array table{
                 "NODES   0  0-1  all; all and auto let it follow from where the vCPUs may run\n"
                 "Steers vCPUs that have no soft affinity of their own. Pages stay where they are.",
                 parse_node_affinity, "", true},
+    CommandSpec{"pause", "DOM", "stop a VM where it is", "Its vCPUs run again after unpause.", parse_pause, "", true},
+    CommandSpec{"unpause", "DOM", "let a paused VM go on", "", parse_unpause, "", true},
     CommandSpec{
         "top", "[--once] [-v] [-d SECONDS]", "who uses the pCPUs, again and again until a key is pressed",
         "CPU, WAIT   percent of one pCPU: running, and able to run without one\n"

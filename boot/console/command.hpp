@@ -45,6 +45,12 @@ struct NodeAffinity {
     std::string_view domain{}; // empty: all, and only to look
     std::string_view nodes{};  // empty: only to look
 };
+struct Pause {
+    std::string_view domain{};
+};
+struct Unpause {
+    std::string_view domain{};
+};
 struct Top {
     bool once{false}, vcpus{false};
     std::uint32_t seconds{2}; // between two looks
@@ -59,8 +65,8 @@ struct DebugKeys {
 };
 struct Quit {};
 
-using Command =
-    std::variant<Help, Info, List, VcpuList, VcpuPin, SchedCredit, NodeAffinity, Top, Trace, Dmesg, DebugKeys, Quit>;
+using Command = std::variant<Help, Info, List, VcpuList, VcpuPin, SchedCredit, NodeAffinity, Pause, Unpause, Top, Trace,
+                             Dmesg, DebugKeys, Quit>;
 
 struct CommandError {
     std::string_view command{}; // empty: the line has none, or there is no such

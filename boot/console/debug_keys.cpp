@@ -70,8 +70,7 @@ void show_numa(Context& context)
         reply.end_row();
     }
     reply.heading("Memory location of each domain:");
-    for (sched::Domain const& domain : context.core().domains())
-        show_domain_pages(context, domain);
+    for_each_domain(context.machine, [&](sched::Domain const& domain) { show_domain_pages(context, domain); });
 }
 
 // --- m and H: memory of the machine
@@ -120,8 +119,7 @@ void show_domains(Context& context)
 {
     Reply& reply{context.reply};
     reply.heading("'q' pressed -> dumping domain info (now = {})", context.machine.now().ns());
-    for (sched::Domain const& shown : context.core().domains()) {
-        auto& domain = const_cast<sched::Domain&>(shown);
+    for_each_domain(context.machine, [&](sched::Domain& domain) {
         sched::DomainView const view{[&] {
             Undisturbed const undisturbed{context.machine};
             return context.core().look_at(domain);
@@ -148,7 +146,7 @@ void show_domains(Context& context)
             }
             show_vcpu_state(context, domain, vcpu_view);
         }
-    }
+    });
 }
 
 // --- r: the scheduler

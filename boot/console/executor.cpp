@@ -6,22 +6,23 @@ namespace hv::console {
 
 void execute(Context& context, Command const& command)
 {
+    HoldDomains const hold{context.machine};
     std::visit([&](auto const& wanted) { run(context, wanted); }, command);
 }
 
 sched::Domain* find_domain(Context& context, std::string_view name)
 {
-    sched::Domain* by_number{nullptr};
+    sched::Domain *by_name{nullptr}, *by_number{nullptr};
     std::optional<std::uint64_t> const number{number_of(name)};
-    for (sched::Domain const& domain : context.core().domains()) {
-        if (context.machine.name_of(domain) == name)
-            return &const_cast<sched::Domain&>(domain);
+    for_each_domain(context.machine, [&](sched::Domain& domain) {
+        if (by_name == nullptr && context.machine.name_of(domain) == name)
+            by_name = &domain;
         if (number && *number == domain.id.value())
-            by_number = &const_cast<sched::Domain&>(domain);
-    }
-    if (by_number == nullptr)
+            by_number = &domain;
+    });
+    if (by_name == nullptr && by_number == nullptr)
         context.reply.refuse("'{}': no such VM; list shows those that there are", name);
-    return by_number;
+    return by_name != nullptr ? by_name : by_number;
 }
 
 void run(Context& context, Help const& help)
@@ -49,6 +50,28 @@ void run(Context& context, Help const& help)
             rest.remove_prefix(end < rest.size() ? end + 1 : end);
         }
     }
+}
+
+void run(Context& context, Pause const& wanted)
+{
+    sched::Domain* const domain{find_domain(context, wanted.domain)};
+    if (domain == nullptr)
+        return;
+    Undisturbed const undisturbed{context.machine};
+    if (context.core().look_at(*domain).is_paused)
+        return context.reply.refuse("pause: {} is paused; unpause lets it go on", context.machine.name_of(*domain));
+    context.core().pause(context.machine.self(), *domain, context.machine.now());
+}
+
+void run(Context& context, Unpause const& wanted)
+{
+    sched::Domain* const domain{find_domain(context, wanted.domain)};
+    if (domain == nullptr)
+        return;
+    Undisturbed const undisturbed{context.machine};
+    if (!context.core().look_at(*domain).is_paused)
+        return context.reply.refuse("unpause: {} is not paused", context.machine.name_of(*domain));
+    context.core().unpause(context.machine.self(), *domain, context.machine.now());
 }
 
 void run(Context& context, Dmesg const&) { context.machine.show_log(context.reply); }

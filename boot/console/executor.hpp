@@ -17,6 +17,8 @@ void run(Context& context, VcpuList const& list);
 void run(Context& context, VcpuPin const& pin);
 void run(Context& context, SchedCredit const& wanted);
 void run(Context& context, NodeAffinity const& wanted);
+void run(Context& context, Pause const& wanted);
+void run(Context& context, Unpause const& wanted);
 void run(Context& context, Top const& top);
 void run(Context& context, Trace const& trace);
 void run(Context& context, Dmesg const&);

@@ -94,6 +94,40 @@ private:
     bool were_on_;
 };
 
+// While it lives, domains that were found stay.
+class HoldDomains {
+public:
+    [[nodiscard]] explicit HoldDomains(Machine& machine) : machine_{machine} { hold(true); }
+    ~HoldDomains() { hold(false); }
+    HoldDomains(HoldDomains const&) = delete;
+    HoldDomains& operator=(HoldDomains const&) = delete;
+
+private:
+    void hold(bool holds)
+    {
+        Undisturbed const undisturbed{machine_};
+        machine_.system().core().hold_domains(machine_.self(), holds);
+    }
+
+    Machine& machine_;
+};
+
+// visit(domain) for each, in order of creation. They stay while a command is carried out (Core::hold_domains).
+template <typename Visit>
+void for_each_domain(Machine& machine, Visit visit)
+{
+    for (std::uint64_t last{0};;) {
+        sched::Domain* const domain{[&] {
+            Undisturbed const undisturbed{machine};
+            return machine.system().core().next_domain(last);
+        }()};
+        if (domain == nullptr)
+            return;
+        last = domain->serial;
+        visit(*domain);
+    }
+}
+
 // What a command is carried out with.
 struct Context {
     Machine& machine;

@@ -152,9 +152,10 @@ void run(Context& context, NodeAffinity const& wanted)
     if (one == nullptr && !wanted.domain.empty())
         return;
     context.reply.heading("{:<40} {:5} {:<8} {}", "Name", "ID", "Mode", "Node affinity");
-    for (sched::Domain const& domain : context.core().domains())
+    for_each_domain(context.machine, [&](sched::Domain& domain) {
         if (one == nullptr || one == &domain)
-            show_nodes_of(context, const_cast<sched::Domain&>(domain));
+            show_nodes_of(context, domain);
+    });
 }
 
 } // namespace hv::console

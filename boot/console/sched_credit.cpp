@@ -31,16 +31,16 @@ void show_params(Context& context, sched::Domain const* only)
 {
     Reply& reply{context.reply};
     reply.heading("{:<33} {:4} {:6} {:4}", "Name", "ID", "Weight", "Cap");
-    for (sched::Domain const& domain : context.core().domains()) {
+    for_each_domain(context.machine, [&](sched::Domain const& domain) {
         if (only != nullptr && only != &domain)
-            continue;
+            return;
         sched::DomainView const view{view_of(context, domain)};
         reply.field("name", "{:<33}", context.machine.name_of(domain));
         reply.field("id", " {:4}", domain.id);
         reply.field("weight", " {:6}", view.params.weight);
         reply.field("cap", " {:4}", view.params.cap);
         reply.end_row();
-    }
+    });
 }
 
 // Both are set at once: what is not asked for stays as it is.

@@ -58,10 +58,12 @@ std::optional<std::string_view> CommandCompleter::candidate(std::string_view bef
         return option;
     if (!spec->takes_domain)
         return std::nullopt;
-    for (sched::Domain const& domain : machine_.system().core().domains())
+    std::optional<std::string_view> name_found;
+    for_each_domain(machine_, [&](sched::Domain const& domain) {
         if (index-- == 0)
-            return machine_.name_of(domain);
-    return std::nullopt;
+            name_found = machine_.name_of(domain);
+    });
+    return name_found;
 }
 
 } // namespace hv::console

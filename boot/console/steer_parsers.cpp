@@ -1,4 +1,4 @@
-// Parsers of the commands that steer: vcpu-pin, sched-credit, node-affinity.
+// Parsers of the commands that steer: vcpu-pin, sched-credit, node-affinity, pause, unpause.
 #include "boot/console/command_parsers.hpp"
 
 namespace hv::console {
@@ -6,6 +6,8 @@ namespace {
 
 constexpr std::string_view pin_usage{"usage: vcpu-pin [-N] DOM VCPU|all HARD [SOFT]"};
 constexpr std::string_view affinity_usage{"usage: node-affinity [DOM [NODES|auto]]"};
+
+constexpr std::string_view one_vm{"takes a VM's name or number"};
 
 std::optional<std::string_view> unless_dash(std::string_view text)
 {
@@ -90,6 +92,20 @@ Parsed parse_node_affinity(Words& words)
     if (!arguments.at_end())
         wanted.nodes = arguments.name(affinity_usage);
     return arguments.finish(wanted, affinity_usage);
+}
+
+Parsed parse_pause(Words& words)
+{
+    Arguments arguments{words};
+    Pause const wanted{arguments.name(one_vm)};
+    return arguments.finish(wanted, one_vm);
+}
+
+Parsed parse_unpause(Words& words)
+{
+    Arguments arguments{words};
+    Unpause const wanted{arguments.name(one_vm)};
+    return arguments.finish(wanted, one_vm);
 }
 
 } // namespace hv::console

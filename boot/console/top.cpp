@@ -136,8 +136,9 @@ void show_top(Context& context, Top const& top, std::span<TopSample> before)
     context.reply.heading("{:<28} {:5} {:6}   {:7} {:8} {:8} {:9}", "Name", "ID", "VCPUs", "CPU(%)", "WAIT(%)",
                           "HOME(%)", "Time(s)");
     std::size_t place{0};
-    for (sched::Domain const& domain : context.core().domains())
-        show_domain(context, const_cast<sched::Domain&>(domain), top.vcpus, before, place);
+    HoldDomains const hold{context.machine};
+    for_each_domain(context.machine,
+                    [&](sched::Domain& domain) { show_domain(context, domain, top.vcpus, before, place); });
 }
 
 void run(Context& context, Top const& top)

@@ -61,13 +61,14 @@ void show_domain(Context& context, sched::Domain& domain, List const& list)
     VmCondition const condition{context.machine.condition_of(domain)};
     bool const over{condition != VmCondition::runs};
     bool const crashed{condition == VmCondition::crashed};
-    reply.text("     {}{}{}{}{}-", sum.running > 0 ? "r" : "-", blocked ? "b" : "-", view.is_paused ? "p" : "-",
-               over ? "s" : "-", crashed ? "c" : "-");
+    reply.text("     {}{}{}{}{}{}", sum.running > 0 ? "r" : "-", blocked ? "b" : "-", view.is_paused ? "p" : "-",
+               over ? "s" : "-", crashed ? "c" : "-", view.is_ending ? "d" : "-");
     reply.value("running", sum.running > 0);
     reply.value("blocked", blocked);
     reply.value("paused", view.is_paused);
     reply.value("shut_down", over);
     reply.value("crashed", crashed);
+    reply.value("dying", view.is_ending);
     reply.text("  {:8}", Tenths{sum.time}.text());
     reply.value("time_ns", sum.time);
     if (list.nodes || reply.is_json()) {
@@ -130,15 +131,14 @@ void show_vcpus(Context& context, sched::Domain& domain)
 
 // Calls visit(domain) for the one that is named, or for all; says so if there is no such.
 template <typename Visit>
-void for_each_domain(Context& context, std::string_view name, Visit visit)
+void for_named(Context& context, std::string_view name, Visit visit)
 {
     if (!name.empty()) {
         if (sched::Domain* const domain = find_domain(context, name); domain != nullptr)
             visit(*domain);
         return;
     }
-    for (sched::Domain const& domain : context.core().domains())
-        visit(const_cast<sched::Domain&>(domain));
+    for_each_domain(context.machine, visit);
 }
 
 } // namespace
@@ -146,7 +146,7 @@ void for_each_domain(Context& context, std::string_view name, Visit visit)
 void run(Context& context, List const& list)
 {
     bool headed{false};
-    for_each_domain(context, list.domain, [&](sched::Domain& domain) {
+    for_named(context, list.domain, [&](sched::Domain& domain) {
         if (!headed)
             context.reply.heading("{:<40} {:5} {:5} {:5}\tState\tTime(s){}{}", "Name", "ID", "Mem", "VCPUs",
                                   list.nodes ? " NODE Affinity" : "", list.verbose ? " Weight  Cap Pages by node" : "");
@@ -158,7 +158,7 @@ void run(Context& context, List const& list)
 void run(Context& context, VcpuList const& list)
 {
     bool headed{false};
-    for_each_domain(context, list.domain, [&](sched::Domain& domain) {
+    for_named(context, list.domain, [&](sched::Domain& domain) {
         if (!headed)
             context.reply.heading("{:<32} {:5} {:5} {:5} {:5} {:9} {}", "Name", "ID", "VCPU", "CPU", "State", "Time(s)",
                                   "Affinity (Hard / Soft)");

@@ -18,7 +18,7 @@ BAD = {"help nothing": "help: 'nothing': no such command", "info -x": "info: '-x
        "list -x": "list: '-x': takes", "vcpu-list 99": "'99': no such VM", "vcpu-pin vm1 0": "vcpu-pin: usage:", "vcpu-pin vm1 9 all": "vcpu-pin: '9': vm1 has",
        "vcpu-pin vm1 0 1x": "vcpu-pin: hard affinity: '1x': expected", "vcpu-pin vm1 0 ^0": "vcpu-pin: vm1 vCPU 0: hard affinity '^0' has no pCPU",
        "sched-credit -w 5": "sched-credit: '-w': needs the VM", "sched-credit -d vm1 -c 201": "sched-credit: '201': vm1 has 2",
-       "sched-credit -s -t 0": "sched-credit: '0': a time slice", "node-affinity vm1 ^0": "node-affinity: '^0': leaves no node", "top -d 0": "top: '0': -d is",
+       "sched-credit -s -t 0": "sched-credit: '0': a time slice", "node-affinity vm1 ^0": "node-affinity: '^0': leaves no node", "pause vm99": "'vm99': no such VM", "pause": "pause: takes a VM's", "unpause vm1": "unpause: vm1 is not paused", "top -d 0": "top: '0': -d is",
        "trace foo": "trace: 'foo': give off", "trace last 0": "trace: '0': last takes", "dmesg x": "dmesg: 'x': one word", "debug-keys": "debug-keys: needs keys",
        "debug-keys z": "debug-keys: 'z': no such key", "quit now": "quit: 'now': one word", "shutdown 1": "shutdown: '1': one word", "foo": "'foo': no such command",
        "list \"vm1": "a quote is never closed"}
@@ -99,6 +99,14 @@ class Session:
         self.process.wait()
 
 
+def wait_for(session, command, condition, what):
+    """Asks until the rows are as they should be: a busy host takes its time, the pCPUs themselves microseconds."""
+    deadline = time.monotonic() + LIMIT
+    while not condition(rows := session.request(command)[0]):
+        expect(time.monotonic() < deadline, f"{what}: {rows}")
+    return rows
+
+
 def check_layouts(session):
     """Golden texts: blocks of '$ command' and what it answers, masked; '...' stands for any number of lines."""
     for block in ("\n" + (HERE / "layouts.txt").read_text()).split("\n$ ")[1:]:
@@ -126,9 +134,7 @@ def check_json(session):
 
 def check_steering(session):
     expect(session.type("vcpu-pin vm5 all node:1 all") == [], "vcpu-pin says something")
-    time.sleep(0.1)
-    rows, _ = session.request("vcpu-list vm5")
-    expect(all(r["hard"] == "4-7" and r["cpu"] >= 4 for r in rows), f"vm5 was pinned to node 1: {rows}")
+    wait_for(session, "vcpu-list vm5", lambda rows: all(r["hard"] == "4-7" and r["cpu"] >= 4 for r in rows), "vm5 is pinned to node 1")
     session.type("sched-credit -d vm6 -w 512 -c 20")
     before = session.request("vcpu-list vm6")[0]
     time.sleep(1)
@@ -141,6 +147,19 @@ def check_steering(session):
     expect("tslice=5ms ratelimit=500us" in session.type("sched-credit -s")[0], "the parameters are not what they were set to")
     session.type("node-affinity vm1 1")
     expect(session.request("node-affinity vm1")[0][0] == {"name": "vm1", "id": 1, "mode": "explicit", "nodes": "1"}, "node-affinity")
+
+
+def check_pause(session):
+    session.type("pause vm5")
+    before = wait_for(session, "vcpu-list vm5", lambda rows: not any(r["running"] for r in rows), "a paused VM goes on running")
+    expect(session.request("list vm5")[0][0]["paused"], "a paused VM is not listed as paused")
+    expect(session.type("pause vm5") == ["error: pause: vm5 is paused; unpause lets it go on"], "vm5 was paused twice")
+    time.sleep(0.2)
+    after, _ = session.request("vcpu-list vm5")
+    expect([v["running_ns"] for v in before] == [v["running_ns"] for v in after], f"a paused VM ran: {before} {after}")
+    session.type("unpause vm5")
+    wait_for(session, "vcpu-list vm5", lambda rows: all(r["running_ns"] > a["running_ns"] for r, a in zip(rows, after, strict=True)),
+             "a VM that goes on does not run")
 
 
 def check_editing(session):
@@ -176,7 +195,7 @@ def check_commands(session):
 
 def run(nv, kernel, out, scenario):
     """The number of checks that passed."""
-    checks = (check_editing, check_layouts, check_bad_arguments, check_json, check_steering, check_top, check_commands)
+    checks = (check_editing, check_layouts, check_bad_arguments, check_json, check_steering, check_pause, check_top, check_commands)
     session = Session(nv, kernel, out, scenario, "--timeout", 120, "--set", "warmup_ns=0", "--set", "duration_ns=1500000000")
     try:
         session.wait_prompt()

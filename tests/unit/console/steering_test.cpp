@@ -211,6 +211,49 @@ TEST_F(SteeringTest, ANodeAffinityIsExplicitUntilAllOrAutoTakesItBack)
     EXPECT_EQ(reply_to("node-affinity vm1 x").substr(0, 29), "error: node-affinity: 'x': ex");
 }
 
+TEST_F(SteeringTest, APausedVmStandsStillUntilItIsUnpaused)
+{
+    EXPECT_EQ(reply_to("unpause vm1"), "error: unpause: vm1 is not paused");
+    EXPECT_TRUE(type("pause vm1").empty());
+    EXPECT_EQ(reply_to("pause vm1"), "error: pause: vm1 is paused; unpause lets it go on");
+    EXPECT_EQ(type("list vm1")[1].substr(58, 13), "     --p---  ");
+    Duration const before{ran(a)};
+    sim.run(ms(50));
+    EXPECT_EQ(ran(a), before);
+    EXPECT_TRUE(type("unpause 1").empty());
+    sim.run(ms(50));
+    EXPECT_GE(ran(a) - before, ms(49));
+    EXPECT_EQ(reply_to("pause"), "error: pause: takes a VM's name or number");
+}
+
+TEST_F(SteeringTest, AVmThatEndsIsShownUntilItIsGone)
+{
+    sim.on(1, [&](CpuId self, Instant now) { EXPECT_TRUE(sim.core().destroy(self, first, now)); });
+    sim.run(ms(50));
+    EXPECT_EQ(reply_to("list vm1"), "error: 'vm1': no such VM; list shows those that there are");
+    EXPECT_EQ(type("list").size(), 2u);
+}
+
+// What a command has found stays while it goes on, whatever reschedules meanwhile.
+TEST_F(SteeringTest, DomainsThatAreHeldStayUntilTheyAreLetGo)
+{
+    struct Gone {
+        unsigned domains{0};
+    } gone;
+    sim.system().set_farewell(
+        {.self = &gone, .domain = [](void* self, sched::Domain&) noexcept { ++static_cast<Gone*>(self)->domains; }});
+    sim.on(0, [&](CpuId self, Instant) { sim.core().hold_domains(self, true); });
+    sim.on(1, [&](CpuId self, Instant now) { EXPECT_TRUE(sim.core().destroy(self, first, now)); });
+    for (unsigned i = 0; i < 5; ++i) {
+        sim.reschedule(0);
+        sim.run(ms(10));
+    }
+    EXPECT_EQ(gone.domains, 0u);
+    sim.on(0, [&](CpuId self, Instant) { sim.core().hold_domains(self, false); });
+    sim.run(ms(10));
+    EXPECT_EQ(gone.domains, 1u);
+}
+
 TEST_F(SteeringTest, AutomaticNodeAffinityFollowsThePins)
 {
     EXPECT_TRUE(type("vcpu-pin vm1 all node:1").empty());

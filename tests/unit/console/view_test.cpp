@@ -119,7 +119,7 @@ TEST_F(ConsoleViewTest, TheSameCommandsAnswerAsJsonObjects)
     EXPECT_EQ(
         request("list vm1").front(),
         "{\"name\":\"vm1\",\"id\":1,\"memory_mib\":5,\"vcpus\":2,\"running\":true,\"blocked\":false,\"paused\":false,"
-        "\"shut_down\":false,\"crashed\":false,"
+        "\"shut_down\":false,\"crashed\":false,\"dying\":false,"
         "\"time_ns\":12340000000,\"node_affinity\":\"all\",\"node_affinity_auto\":true,\"weight\":512,\"cap\":150,"
         "\"node_pages\":[256,1024]}");
     EXPECT_EQ(request("info").front().substr(0, 62),
