@@ -26,6 +26,9 @@ using scenario::ScenarioView;
 
 constinit arch::Env env;
 
+// For VMs that are made while the machine runs.
+constexpr std::uint32_t spare_vcpus = 512;
+
 // What the report at the end needs, beside the machine itself.
 struct Run {
     ScenarioView scenario;
@@ -103,12 +106,12 @@ void tell_run_states(sched::Vcpu const& vcpu)
                     ns(sched::RunState::offline));
 }
 
-void report_vms(VmMachine& vms, Run const& run)
+void report_vms(VmMachine& vms)
 {
     arch::say("{:<10} {:>5} {:>10} {:>10} {:>10} {:>8}", "VM", "vCPU", "run ms", "wait ms", "sleep ms", "phases");
-    std::size_t row{0};
     for (sched::Domain const& domain : vms.system->core().domains()) {
-        std::string_view const name{ScenarioView::text(run.scenario.domains()[row++].name)};
+        Vm const* const vm{find_vm(vms, domain.id)};
+        std::string_view const name{vm != nullptr ? vm->name() : "(gone)"};
         for (sched::Vcpu& vcpu : const_cast<sched::Domain&>(domain).vcpus) {
             auto const ms = [&](sched::RunState state) {
                 return vcpu.run_state.spent[static_cast<unsigned>(state)].ns() / 1'000'000;
@@ -136,7 +139,7 @@ void end_run(VmMachine& vms, Instant now)
     vms.system->core().close_trace(arch::this_cpu(), now);
     mark_trace_closed();
     arch::log("the scenario is over");
-    report_vms(vms, *static_cast<Run const*>(vms.report));
+    report_vms(vms);
     tell_work(*vms.system, now);
     print_trace_tail(vms.system->tracer(), 24);
     arch::exit_machine(arch::ExitCode::pass);
@@ -145,7 +148,8 @@ void end_run(VmMachine& vms, Instant now)
 sched::System& make_system(Kernel const& k, ScenarioView scenario)
 {
     sched::SystemConfig const config{.policy = &choose_policy(k, scenario),
-                                     .guest_limit = static_cast<std::uint32_t>(scenario.all_vcpus().size()),
+                                     .guest_limit =
+                                         static_cast<std::uint32_t>(scenario.all_vcpus().size()) + spare_vcpus,
                                      .driver = sched::guest::Driver::tasks,
                                      .context_switch = Duration{}, // the real one costs what it costs
                                      .trace_mask = k.options.trace_mask.value_or(scenario.trace_mask()),
@@ -177,6 +181,10 @@ void begin(VmMachine& vms, Run const& run)
     ScenarioView const scenario{run.scenario};
     arch::IrqSave const irqs;
     vms.origin = arch::clock_now();
+    vms.seed = scenario.seed();
+    for (DomainRecord const& record : scenario.domains())
+        if (DomainId const id{record.id}; id > vms.last_id)
+            vms.last_id = id;
     Instant const end{vms.origin + scenario.warmup() + scenario.duration()};
     auto const created =
         scenario::create_domains(*vms.system, scenario, run.homes, scenario.seed(), vms.origin, vms.origin, {});
@@ -216,7 +224,6 @@ arch::ExitCode run_scenario(Kernel& k)
     }
     vms.at_end = k.options.console ? end_scenario : end_run;
     vms.at_quit = end_run;
-    vms.report = &run;
     if (!publish_trace_directory(vms.system->tracer()))
         refuse("trace: no memory for its directory; give node 0 more");
     arch::log("scenario {}: policy {}, seed {}, {} ms", view.name(), vms.system->core().policy().name, view.seed(),

@@ -15,8 +15,8 @@ namespace {
 // Pages that are charged on top of a VM's memory: State and stack of each vCPU, and tables.
 std::uint64_t own_pages(std::uint32_t vcpus)
 {
-    constexpr std::uint64_t upper_tables = 6, vcpus_of_a_table = 32;
-    return upper_tables + vcpus / vcpus_of_a_table + std::uint64_t{vcpus} * 2;
+    constexpr std::uint64_t upper_tables_and_code = 7, vcpus_of_a_table = 32;
+    return upper_tables_and_code + vcpus / vcpus_of_a_table + std::uint64_t{vcpus} * 2;
 }
 
 NodeMask nodes_of(mm::DomainAccount const& account, sched::Domain& domain, Topology const& topology)
@@ -64,22 +64,32 @@ std::string_view text_of(VmError error)
         return "there is no such VM";
     case VmError::no_memory:
         return "no memory left";
-    case VmError::not_running:
-        return "the VM has ended";
+    case VmError::no_id:
+        return "no domain number is free";
+    case VmError::too_many_vcpus:
+        return "more vCPUs than there is room for";
+    case VmError::bad_affinity:
+        return "the affinity leaves no pCPU that is up";
+    case VmError::odd_vcpus:
+        return "this workload is for pairs of vCPUs: give it an even number";
+    case VmError::no_model:
+        return "this workload needs a scenario with a memory cost model";
+    case VmError::not_paused:
+        return "the VM is not paused";
     }
     return "?";
 }
 
 namespace {
 
-Status<VmError> add_task(VmMachine& machine, Vm& vm, sched::guest::Guest& guest)
+Status<VmError> add_task(VmMachine& machine, Vm& vm, sched::guest::Guest& guest, VmProgram const& program)
 {
     NodeId const node{machine.system->core().pool().topology().node_of(guest.vcpu.processor())};
     std::uint64_t const base{guest::state_at(guest.vcpu.index)};
     guest::State const state{first_state(guest.work)};
+    auto const first = program.code.empty() ? std::as_bytes(std::span{&state, 1}) : std::as_bytes(program.words);
     auto const stack = arch::allocate_stack(node);
-    if (!stack ||
-        !vm.space.add_page(VirtAddr{base}, vm.space.node(), std::as_bytes(std::span{&state, 1}), Access::read_write) ||
+    if (!stack || !vm.space.add_page(VirtAddr{base}, vm.space.node(), first, Access::read_write) ||
         !vm.space.add_page(VirtAddr{base + guest::stack_offset}, vm.space.node(), {}, Access::read_write))
         return fail(VmError::no_memory);
     auto* const task = make<VcpuTask>(node, machine, vm, guest, *stack);
@@ -90,19 +100,26 @@ Status<VmError> add_task(VmMachine& machine, Vm& vm, sched::guest::Guest& guest)
     return done;
 }
 
+Status<mm::MapError> load(Vm& vm, VmProgram const& program)
+{
+    VirtAddr const at{guest::image_at};
+    return program.code.empty() ? vm.space.share(at, guest_image_pages())
+                                : vm.space.add_page(at, vm.space.node(), program.code, Access::read_execute);
+}
+
 } // namespace
 
 Result<Vm*, VmError> make_vm(VmMachine& machine, sched::Domain& domain, mm::DomainAccount& account,
-                             std::string_view name)
+                             std::string_view name, VmProgram const& program)
 {
     Topology const& topology{machine.system->core().pool().topology()};
     NodeMask const nodes{nodes_of(account, domain, topology)};
     account.set_max_pages(account.total() + own_pages(domain.vcpu_count));
     Vm* const vm{make<Vm>(*nodes.first(), domain, account, name, nodes)};
-    if (vm == nullptr || !vm->space.build() || !vm->space.share(VirtAddr{guest::image_at}, guest_image_pages()))
+    if (vm == nullptr || !vm->space.build() || !load(*vm, program))
         return fail(VmError::no_memory);
     for (sched::Vcpu& vcpu : domain.vcpus)
-        if (auto const added = add_task(machine, *vm, machine.system->guests().of(vcpu)); !added)
+        if (auto const added = add_task(machine, *vm, machine.system->guests().of(vcpu), program); !added)
             return fail(added.error());
     machine.vms.push_back(*vm);
     return vm;
@@ -122,7 +139,11 @@ bool VmEnd::shut_down(VmMachine& machine, Vm& vm, std::uint64_t exit_code)
     return end(machine, vm, VmState::shut_down);
 }
 
-bool VmEnd::crash(VmMachine& machine, Vm& vm) { return end(machine, vm, VmState::crashed); }
+bool VmEnd::crash(VmMachine& machine, Vm& vm, std::uint64_t exception)
+{
+    vm.fault_.store(exception, std::memory_order_relaxed);
+    return end(machine, vm, VmState::crashed);
+}
 
 bool VmEnd::end(VmMachine& machine, Vm& vm, VmState how)
 {

@@ -13,8 +13,6 @@ using scenario::DomainRecord;
 using scenario::MemoryPolicy;
 using scenario::ScenarioView;
 
-constexpr std::uint64_t pages_per_mib = (std::uint64_t{1} << 20) / mm::page_size;
-
 template <typename T>
 [[nodiscard]] T* raw_memory(std::size_t count)
 {

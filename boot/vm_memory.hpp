@@ -13,6 +13,8 @@
 
 namespace hv::boot {
 
+inline constexpr std::uint64_t pages_per_mib = (std::uint64_t{1} << 20) / mm::page_size;
+
 struct VmMemoryError {
     std::string_view domain;
     std::string_view reason; // the allocator's

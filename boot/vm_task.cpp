@@ -27,7 +27,22 @@ NodeId nth_node(NodeMask nodes, std::uint32_t n)
     return *nodes.first();
 }
 
+// What the calling pCPU has loaded.
+GuestSpace*& loaded_here(VmMachine& machine)
+{
+    return task_of(*machine.system->core().pool().pcpu(arch::this_cpu()).idle).loaded;
+}
+
 } // namespace
+
+void unload(VmMachine& machine, GuestSpace& space)
+{
+    GuestSpace*& loaded{loaded_here(machine)};
+    if (loaded != &space)
+        return;
+    GuestSpace::switch_between(&space, nullptr);
+    loaded = nullptr;
+}
 
 // --- into ring 3, and what comes from there
 
@@ -61,7 +76,7 @@ void VcpuTask::enter_processor()
 
 void VcpuTask::take_processor()
 {
-    GuestSpace*& loaded{task_of(*system().core().pool().pcpu(arch::this_cpu()).idle).loaded};
+    GuestSpace*& loaded{loaded_here(task.machine)};
     GuestSpace::switch_between(loaded, &vm_.space);
     loaded = &vm_.space;
     registers_.load();
@@ -70,6 +85,11 @@ void VcpuTask::take_processor()
 
 arch::Ring3Next VcpuTask::answer(arch::TrapFrame& frame) noexcept
 {
+    // Asks for nothing: what is left is the way in and out, which people measure.
+    if (frame.rax == static_cast<std::uint64_t>(hypercall::Number::null)) {
+        frame.rax = 0;
+        return arch::Ring3Next::goes_on;
+    }
     frame_ = &frame;
     hypercall::Reply const reply{
         hypercall::handle(*this, frame.rax, {frame.rdi, frame.rsi, frame.rdx, frame.r10, frame.r8, frame.r9})};

@@ -29,6 +29,9 @@ struct Task {
     sched::Vcpu* came_from{nullptr};
 };
 
+// Has the calling pCPU go back to the kernel's own address space if it has this one loaded.
+void unload(VmMachine& machine, GuestSpace& space);
+
 [[nodiscard]] inline Task& task_of(sched::Vcpu& vcpu) { return *static_cast<Task*>(vcpu.context); }
 
 // Loading an address space makes a processor forget all that it has translated. So a vCPU has its own loaded, and its

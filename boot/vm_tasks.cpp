@@ -64,7 +64,7 @@ void end_vm(VcpuTask& vcpu, arch::Ring3Outcome const& outcome)
     VmMachine& machine{vcpu.task.machine};
     bool const is_asked_for{outcome.end == arch::Ring3End::hypercall};
     bool const is_first{is_asked_for ? VmEnd::shut_down(machine, vcpu.vm(), outcome.registers.rdi)
-                                     : VmEnd::crash(machine, vcpu.vm())};
+                                     : VmEnd::crash(machine, vcpu.vm(), outcome.registers.vector)};
     if (!is_first)
         return;
     arch::Line line{arch::Output::console};

@@ -36,7 +36,8 @@ struct VmMachine {
     void (*at_console_timer)(void* console){nullptr};
     void* console{nullptr};
     Instant origin;        // when the scenario began
-    void* report{nullptr}; // at_end's own
+    std::uint64_t seed{1}; // of workloads' random numbers
+    DomainId last_id;      // given to a domain last
     std::atomic<bool> ending{false};
     std::atomic<unsigned> stopped{0};
 };

@@ -31,12 +31,12 @@ void tell_work(sched::System& system, Instant now)
             continue;
         sched::guest::Tally const tally{system.guests().pacer()->tally_of(*guest->progress, now)};
         Duration const wait{guest->vcpu.run_state.spent[static_cast<std::size_t>(sched::RunState::runnable)]};
-        arch::tell_host("work d{}v{} work={} run={} wait={} stall={} refill={} home={} local={} remote={} core_moves={} "
-                        "node_moves={} phases={}",
-                        guest->vcpu.domain.id.value(), guest->vcpu.index.value(), tally.work.ns(), tally.run.ns(),
-                        wait.ns(), tally.stall.ns(), tally.refill.ns(), tally.home.ns(),
-                        guest->progress->accesses(tally.local), guest->progress->accesses(tally.remote),
-                        tally.core_moves, tally.node_moves, guest->phases);
+        arch::tell_host(
+            "work d{}v{} work={} run={} wait={} stall={} refill={} home={} local={} remote={} core_moves={} "
+            "node_moves={} phases={}",
+            guest->vcpu.domain.id.value(), guest->vcpu.index.value(), tally.work.ns(), tally.run.ns(), wait.ns(),
+            tally.stall.ns(), tally.refill.ns(), tally.home.ns(), guest->progress->accesses(tally.local),
+            guest->progress->accesses(tally.remote), tally.core_moves, tally.node_moves, guest->phases);
     }
 }
 

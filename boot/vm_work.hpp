@@ -1,5 +1,5 @@
-// The booted side of the memory cost model (sched/guest): where the VMs' pages really are, and at the end what each vCPU
-// has done by the model, for the host. Nothing happens in a scenario without a model. Interrupts off. Floor: boot.
+// The booted side of the memory cost model (sched/guest): where the VMs' pages really are, and at the end what each
+// vCPU has done by the model, for the host. Nothing happens in a scenario without a model. Interrupts off. Floor: boot.
 #pragma once
 
 #include "boot/vm_memory.hpp"
