@@ -252,7 +252,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test page-test soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm clean
+.PHONY: help run test page-test soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -273,13 +273,14 @@ help:
 #: make bench    the reference table: 27 cells and a control, simulated; build/bench.html, build/bench.svg (docs/reference-table.md)
 #: make bench-micro  instructions per decision, beside upstream's and numacredit's bars (docs/instructions.md)
 #: make bench-mm  instructions per page allocated, beside a plain buddy's (docs/memory.md)
+#: make bench-kernel  instructions of a switch between two VMs and of a hypercall, booted (docs/instructions.md)
 #: make clean    remove build/
 #: make help     this text
 #:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench bench-kernel,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
 needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(patsubst adversary,test,$(needs:soak=test)))))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
@@ -336,6 +337,10 @@ bench-micro: $(O)/bench-micro
 
 bench-mm: $(O)/bench-mm
 	@scripts/bench-mm $<
+
+bench-kernel: $(O)/numavisor.elf $(O)/nv
+	@for test in vm_switch vm_null; do \
+	    $(O)/nv run --kernel $< --machine-only --out $(O)/out tests/scenarios/boot-2x4.json --selftest=$$test | grep '^# ring\|^not ok'; done
 
 clean:
 	rm -rf $(O)

@@ -132,7 +132,8 @@ void fill_in(Caller& caller, NumaRequest const& request)
 Reply numa_info(Caller& caller, std::uint64_t at)
 {
     NumaRequest request;
-    if (!copy_in(caller, std::as_writable_bytes(std::span{&request, 1}), at))
+    if (!is_accessible(caller, {at, sizeof request}, true) ||
+        !copy_in(caller, std::as_writable_bytes(std::span{&request, 1}), at))
         return refuse(Error::bad_address);
     if (request.node_room > max_numa_nodes || request.vcpu_room > max_numa_vcpus)
         return refuse(Error::too_much);

@@ -19,6 +19,12 @@ namespace hv::test {
 // Machines on which such a test is worth its time: not each of the hundred that are booted.
 [[nodiscard]] inline bool is_for_vm_tests() { return arch::pcpu_count() >= 2 && arch::pcpu_count() <= 8; }
 
+// For tests that take a second: `part` is in the pattern of this run.
+[[nodiscard]] inline bool is_asked_for(std::string_view part)
+{
+    return boot::kernel().options.selftest_pattern.find(part) != std::string_view::npos;
+}
+
 class VmTestMachine {
 public:
     explicit VmTestMachine(std::int64_t slice_ms, std::string_view policy_name = "credit")
