@@ -89,14 +89,20 @@ Status<VmError> add_task(VmMachine& machine, Vm& vm, sched::guest::Guest& guest,
     guest::State const state{first_state(guest.work)};
     auto const first = program.code.empty() ? std::as_bytes(std::span{&state, 1}) : std::as_bytes(program.words);
     auto const stack = arch::allocate_stack(node);
-    if (!stack || !vm.space.add_page(VirtAddr{base}, vm.space.node(), first, Access::read_write) ||
-        !vm.space.add_page(VirtAddr{base + guest::stack_offset}, vm.space.node(), {}, Access::read_write))
+    if (!stack)
         return fail(VmError::no_memory);
     auto* const task = make<VcpuTask>(node, machine, vm, guest, *stack);
-    if (task == nullptr)
+    if (task == nullptr) {
+        arch::release_stack(*stack);
         return fail(VmError::no_memory);
+    }
+    // From here on it goes with its vCPU.
     guest.vcpu.context = &task->task;
+    vm.tasks.fetch_add(1);
     prepare_guest_task(*task);
+    if (!vm.space.add_page(VirtAddr{base}, vm.space.node(), first, Access::read_write) ||
+        !vm.space.add_page(VirtAddr{base + guest::stack_offset}, vm.space.node(), {}, Access::read_write))
+        return fail(VmError::no_memory);
     return done;
 }
 
@@ -116,11 +122,18 @@ Result<Vm*, VmError> make_vm(VmMachine& machine, sched::Domain& domain, mm::Doma
     NodeMask const nodes{nodes_of(account, domain, topology)};
     account.set_max_pages(account.total() + own_pages(domain.vcpu_count));
     Vm* const vm{make<Vm>(*nodes.first(), domain, account, name, nodes)};
-    if (vm == nullptr || !vm->space.build() || !load(*vm, program))
+    if (vm == nullptr)
         return fail(VmError::no_memory);
+    bool complete{vm->space.build() && load(*vm, program)};
     for (sched::Vcpu& vcpu : domain.vcpus)
-        if (auto const added = add_task(machine, *vm, machine.system->guests().of(vcpu), program); !added)
-            return fail(added.error());
+        complete = complete && add_task(machine, *vm, machine.system->guests().of(vcpu), program);
+    if (!complete) {
+        for (sched::Vcpu& vcpu : domain.vcpus)
+            release_guest_task(vcpu);
+        vm->~Vm();
+        arch::release_memory(vm, sizeof(Vm), alignof(Vm));
+        return fail(VmError::no_memory);
+    }
     machine.vms.push_back(*vm);
     return vm;
 }
@@ -150,8 +163,7 @@ bool VmEnd::end(VmMachine& machine, Vm& vm, VmState how)
     VmState expected{VmState::runs};
     if (!vm.state_.compare_exchange_strong(expected, how))
         return false;
-    for (sched::Vcpu& vcpu : vm.domain.vcpus)
-        machine.system->core().pause_nosync(arch::this_cpu(), vcpu, arch::clock_now());
+    machine.system->core().pause(arch::this_cpu(), vm.domain, arch::clock_now());
     return true;
 }
 

@@ -3,7 +3,7 @@
 //
 // A VM ends by itself, when it shuts down or a fault without handler stops it for good: its vCPUs never run again then,
 // and a line on the console says why. Memory is its account's; pages for the address space, each vCPU's State and stack
-// are charged to it on top of what it was given. The scheduler's data of a domain stays (sched/core.hpp).
+// are charged to it on top of what it was given. It goes when somebody destroys it (vm_life.hpp).
 //
 // Locking: making and ending VMs (vm_life.hpp too) is one task's business, one call at a time; the state may be read by
 // anybody. Interrupts off. Floor: boot.
@@ -48,7 +48,8 @@ struct Vm : ListNode<VmsTag> {
     NodeMask const nodes;
     GuestSpace space;
     ConsoleBudget console;
-    std::uint32_t pauses{0}; // of vm_life.hpp
+    std::uint32_t pauses{0};             // of vm_life.hpp
+    std::atomic<std::uint32_t> tasks{0}; // of its vCPUs; when a destroyed VM has none, nobody refers to it any more
 
 private:
     friend class VmEnd;
@@ -79,7 +80,7 @@ struct VmProgram {
 };
 
 // A VM for a domain whose vCPUs and guests exist but have not been started, with a task in ring 3 for each of them.
-// Errors: no_memory; what was taken stays with the account then.
+// Errors: no_memory; tasks go with the domain then.
 [[nodiscard]] Result<Vm*, VmError> make_vm(VmMachine& machine, sched::Domain& domain, mm::DomainAccount& account,
                                            std::string_view name, VmProgram const& program = {});
 // nullptr: there is none.

@@ -52,8 +52,7 @@ std::optional<DomainId> free_id(VmMachine& machine)
         DomainId const id{static_cast<DomainId::Rep>(machine.last_id.value() % highest + 1)};
         machine.last_id = id;
         bool is_taken{false};
-        for (sched::Domain const& domain : machine.system->core().domains())
-            is_taken |= domain.id == id;
+        machine.system->core().for_each_domain([&](sched::Domain const& domain) { is_taken |= domain.id == id; });
         if (!is_taken)
             return id;
     }
@@ -108,14 +107,22 @@ private:
         auto const domain = core_.create_domain(id);
         if (!domain)
             return fail(VmError::no_memory);
-        core_.set_params(**domain, config_.params);
-        if (Status<VmError> const added{add_vcpus(**domain)}; !added)
+        Result<Vm*, VmError> const vm{furnish(**domain, account)};
+        if (!vm)
+            static_cast<void>(core_.destroy(arch::this_cpu(), **domain, arch::clock_now()));
+        return vm;
+    }
+
+    [[nodiscard]] Result<Vm*, VmError> furnish(sched::Domain& domain, mm::DomainAccount& account)
+    {
+        core_.set_params(domain, config_.params);
+        if (Status<VmError> const added{add_vcpus(domain)}; !added)
             return fail(added.error());
-        set_affinities(**domain);
-        set_shares(**domain, account);
-        Result<Vm*, VmError> const vm{make_vm(machine_, **domain, account, config_.name, config_.program)};
+        set_affinities(domain);
+        set_shares(domain, account);
+        Result<Vm*, VmError> const vm{make_vm(machine_, domain, account, config_.name, config_.program)};
         if (vm)
-            for (sched::Vcpu& vcpu : (*domain)->vcpus)
+            for (sched::Vcpu& vcpu : domain.vcpus)
                 machine_.system->guests().start_at(arch::this_cpu(), machine_.system->guests().of(vcpu),
                                                    arch::clock_now());
         return vm;
@@ -174,14 +181,6 @@ private:
 
 // --- the end
 
-bool has_stopped(Vm const& vm)
-{
-    for (sched::Vcpu const& vcpu : vm.domain.vcpus)
-        if (vcpu.is_running())
-            return false;
-    return true;
-}
-
 // On each pCPU: none of its vCPUs runs any more, but its address space may be loaded still.
 struct Unloading {
     VmMachine& machine;
@@ -193,23 +192,11 @@ void unload_here(void* argument)
     unload(unloading.machine, unloading.space);
 }
 
-void release_tasks(Vm& vm)
-{
-    for (sched::Vcpu& vcpu : vm.domain.vcpus) {
-        VcpuTask* const task{task_of(vcpu).vcpu};
-        vcpu.context = nullptr;
-        arch::release_stack(task->stack());
-        task->~VcpuTask();
-        arch::release_memory(task, sizeof(VcpuTask), alignof(VcpuTask));
-    }
-}
-
 // Everything but the scheduler's part. From here on its pages are zeroed before anybody else gets them.
 void release(Vm& vm)
 {
     mm::DomainAccount& account{vm.account};
     kernel().pages->begin_destruction(account);
-    release_tasks(vm);
     vm.~Vm();
     arch::release_memory(&vm, sizeof(Vm), alignof(Vm));
     mm::dismantle_memory(*kernel().pages, account);
@@ -220,18 +207,22 @@ void release(Vm& vm)
 
 Status<VmError> destroy_vm(VmMachine& machine, DomainId id)
 {
-    if (Status<VmError> const paused{pause_vm(machine, id)}; !paused)
-        return paused;
-    Vm& vm{*find_vm(machine, id)};
-    while (!has_stopped(vm))
+    Vm* const vm{find_vm(machine, id)};
+    if (vm == nullptr)
+        return fail(VmError::no_such_vm);
+    {
+        arch::IrqSave const irqs;
+        static_cast<void>(machine.system->core().destroy(arch::this_cpu(), vm->domain, arch::clock_now()));
+    }
+    while (vm->tasks.load() != 0)
         arch::relax();
-    Unloading unloading{machine, vm.space};
+    Unloading unloading{machine, vm->space};
     for (CpuId::Rep cpu = 0; cpu < arch::pcpu_count(); ++cpu)
-        if (vm.space.space().is_loaded_on(CpuId{cpu}))
+        if (vm->space.space().is_loaded_on(CpuId{cpu}))
             arch::call_on(CpuId{cpu}, unload_here, &unloading);
     arch::IrqSave const irqs;
-    machine.vms.erase(vm);
-    release(vm);
+    machine.vms.erase(*vm);
+    release(*vm);
     return done;
 }
 
@@ -251,8 +242,7 @@ Status<VmError> pause_vm(VmMachine& machine, DomainId id)
     Vm* const vm{find_vm(machine, id)};
     if (vm == nullptr)
         return fail(VmError::no_such_vm);
-    for (sched::Vcpu& vcpu : vm->domain.vcpus)
-        machine.system->core().pause_nosync(arch::this_cpu(), vcpu, arch::clock_now());
+    machine.system->core().pause(arch::this_cpu(), vm->domain, arch::clock_now());
     ++vm->pauses;
     return done;
 }
@@ -266,8 +256,7 @@ Status<VmError> unpause_vm(VmMachine& machine, DomainId id)
     if (vm->pauses == 0)
         return fail(VmError::not_paused);
     --vm->pauses;
-    for (sched::Vcpu& vcpu : vm->domain.vcpus)
-        machine.system->core().unpause(arch::this_cpu(), vcpu, arch::clock_now());
+    machine.system->core().unpause(arch::this_cpu(), vm->domain, arch::clock_now());
     return done;
 }
 

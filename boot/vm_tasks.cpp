@@ -106,6 +106,10 @@ void install_vm_up_calls(VmMachine& vms)
 {
     up_calls = {.self = &vms, .timer = on_timer, .reschedule = on_reschedule};
     arch::install_up_calls(&up_calls);
+    vms.system->set_farewell({.self = &vms,
+                              .ends = nullptr,
+                              .vcpu = [](void*, sched::Vcpu& vcpu) noexcept { release_guest_task(vcpu); },
+                              .domain = nullptr});
 }
 
 void bring_pcpus_under(VmMachine& vms)
@@ -126,5 +130,18 @@ void stop_other_pcpus(VmMachine& vms)
 }
 
 void prepare_guest_task(VcpuTask& task) { arch::prepare(task.task.context, task.stack().top(), run_guest, &task); }
+
+void release_guest_task(sched::Vcpu& vcpu)
+{
+    if (vcpu.context == nullptr)
+        return; // It has none.
+    VcpuTask* const task{task_of(vcpu).vcpu};
+    Vm& vm{task->vm()};
+    vcpu.context = nullptr;
+    arch::release_stack(task->stack());
+    task->~VcpuTask();
+    arch::release_memory(task, sizeof(VcpuTask), alignof(VcpuTask));
+    vm.tasks.fetch_sub(1); // The last touch: whoever waits for it takes the VM apart.
+}
 
 } // namespace hv::boot

@@ -42,7 +42,7 @@ struct VmMachine {
     std::atomic<unsigned> stopped{0};
 };
 
-// Installs the up-calls. `vms` must stay where it is.
+// Installs the up-calls, before the first domain is made. `vms` must stay where it is.
 void install_vm_up_calls(VmMachine& vms);
 // Makes what runs on each pCPU now its idle vCPU, pCPU by pCPU. Interrupts on.
 void bring_pcpus_under(VmMachine& vms);
@@ -50,5 +50,7 @@ void bring_pcpus_under(VmMachine& vms);
 void stop_other_pcpus(VmMachine& vms);
 // Has the task begin at its program when it is first switched to. Interrupts off.
 void prepare_guest_task(VcpuTask& task);
+// Nobody refers to the vCPU any more, nor runs on its stack; or it has never run. Interrupts off.
+void release_guest_task(sched::Vcpu& vcpu);
 
 } // namespace hv::boot

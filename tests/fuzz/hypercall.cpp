@@ -1,8 +1,8 @@
 // Hypercalls with any numbers: each is carried out within its limits, or refused with an error of the interface and
 // nothing written. Nothing outside the guest's writable pages ever changes.
 //
-// The input: a byte of settings, then calls of 1 + 6 words, where a byte says which number and, for each argument, how
-// its word is to be read: as it is, or near something that matters.
+// The input: a byte of settings, what the guest's memory begins with, room for a NumaRequest, then calls of 1 + 6
+// words, number and arguments; before each a byte says how it is to be read: as it is, or near something that matters.
 #include "boot/hypercall/handler.hpp"
 #include "tests/fuzz/target.hpp"
 #include "tests/support/fake_caller.hpp"
@@ -82,7 +82,7 @@ HV_FUZZ_TARGET(hypercall)
     caller.own.vcpus = 1 + (settings >> 2 & 3);
     caller.vm_nodes = 1 + (settings >> 4 & 3);
     caller.recording.resize(settings >> 1);
-    for (std::byte& byte : caller.page(first)) // A NumaRequest, if it is to be one.
+    for (std::byte& byte : caller.page(first).first(sizeof(hypercall::NumaRequest)))
         byte = static_cast<std::byte>(bytes.next<std::uint8_t>());
     for (unsigned calls = 0; calls < 32 && !bytes.empty(); ++calls) {
         std::uint64_t const number{argument(bytes)};

@@ -145,9 +145,10 @@ HV_SELFTEST(vm_registers_of_one_are_not_anothers)
     boot::Vm* const a{vms.run("a", HV_CODE(guest_vectors), one, elsewhere)};
     boot::Vm* const b{vms.run("b", HV_CODE(guest_vectors), two, elsewhere)};
     HV_CHECK(a != nullptr && b != nullptr);
-    static_cast<void>(wait_until([] { return false; }, Duration::from_ms(4)));
+    constexpr Duration patience{Duration::from_ms(20'000)}; // with real threads of a busy host
+    HV_CHECK(wait_until([&] { return word_of(*a, 2) > 0 && word_of(*b, 2) > 0; }, patience));
+    static_cast<void>(wait_until([] { return false; }, Duration::from_ms(2)));
     HV_CHECK(a->state() == boot::VmState::runs && b->state() == boot::VmState::runs);
-    HV_CHECK(word_of(*a, 2) > 0 && word_of(*b, 2) > 0);
 }
 
 // Whatever it was doing: all its pages come back, to the page, and zeroed.
@@ -161,12 +162,10 @@ HV_SELFTEST(vm_that_is_destroyed_leaves_no_page_behind)
         boot::Vm* const vm{vms.run("brief", HV_CODE(guest_vectors), number, elsewhere)};
         if (vm == nullptr)
             return false;
-        bool const ran{wait_until([&] { return word_of(*vm, 2) > 0; })};
+        bool const ran{wait_until([&] { return word_of(*vm, 2) > 0; }, Duration::from_ms(20'000))};
         vms.destroy(*vm);
         return ran;
     };
-    // Domain, vCPU and what the policy has of them stay with the scheduler: each may begin a page of small memory.
-    constexpr std::uint64_t of_scheduler = 5;
     HV_CHECK(come_and_go()); // Stacks and small memory keep what they once had.
     for (unsigned i = 0; i < 3; ++i) {
         std::array<std::uint64_t, 64> before{};
@@ -174,7 +173,7 @@ HV_SELFTEST(vm_that_is_destroyed_leaves_no_page_behind)
             before[node.value()] = free_pages(node);
         HV_CHECK(come_and_go());
         for (NodeId const node : pages().usable())
-            HV_CHECK(free_pages(node) + of_scheduler >= before[node.value()]);
+            HV_CHECK(free_pages(node) == before[node.value()]);
     }
 }
 

@@ -4,10 +4,12 @@
 
 #include "boot/hypercall/handler.hpp"
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace hv::test {
