@@ -17,6 +17,7 @@
 #include <csignal>
 #include <cstring>
 #include <fstream>
+#include <mutex>
 
 namespace hv::nv {
 
@@ -30,28 +31,37 @@ std::sig_atomic_t volatile interrupted_by = 0;
 
 void note_signal(int number) { interrupted_by = number; }
 
-// While it lives, signals that would end us are noted instead.
+// While one lives, signals that would end us are noted instead. Several threads may have one each: the first changes
+// what happens, the last puts it back.
 class SignalGuard {
 public:
     SignalGuard()
     {
+        std::lock_guard const guard{mutex};
+        if (count++ > 0)
+            return;
         interrupted_by = 0;
         struct sigaction action{};
         action.sa_handler = note_signal;
         for (std::size_t i = 0; i < signals.size(); ++i)
-            ::sigaction(signals[i], &action, &before_[i]);
+            ::sigaction(signals[i], &action, &before[i]);
     }
     ~SignalGuard()
     {
+        std::lock_guard const guard{mutex};
+        if (--count > 0)
+            return;
         for (std::size_t i = 0; i < signals.size(); ++i)
-            ::sigaction(signals[i], &before_[i], nullptr);
+            ::sigaction(signals[i], &before[i], nullptr);
     }
     SignalGuard(SignalGuard const&) = delete;
     SignalGuard& operator=(SignalGuard const&) = delete;
 
 private:
     static constexpr std::array signals{SIGINT, SIGTERM, SIGHUP};
-    std::array<struct sigaction, signals.size()> before_{};
+    static inline std::mutex mutex;
+    static inline unsigned count{0};
+    static inline std::array<struct sigaction, signals.size()> before{};
 };
 
 // The terminal's settings, which a child that is killed leaves as it needed them.
@@ -183,6 +193,8 @@ public:
                 give_lines();
             if (ends[1].revents != 0)
                 take(err_, result_.errors);
+            if (spec_.output_limit != 0 && result_.output.size() + result_.errors.size() > spec_.output_limit)
+                return Ending::talkative;
             look_for_life();
             if (spec_.meanwhile)
                 spec_.meanwhile();

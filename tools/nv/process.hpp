@@ -1,11 +1,13 @@
 // One child process: started on one host CPU, listened to line by line, never outliving us.
 //
 // The child has /dev/null as its input (unless it is given our terminal, whose settings are restored behind it), dies
-// when we die, and is killed when it says nothing for too long, takes too long, or somebody interrupts us (SIGINT,
-// SIGTERM, SIGHUP). Not for several at once. Host only. Floor: tools.
+// when we die, and is killed when it says nothing for too long, takes too long, says too much, or somebody interrupts us
+// (SIGINT, SIGTERM, SIGHUP). Several threads may have a child each, one of them the terminal; an interruption ends all
+// of them. Host only. Floor: tools.
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <optional>
@@ -25,9 +27,10 @@ struct ProcessSpec {
     std::chrono::milliseconds interval{100};
     std::chrono::milliseconds silence_limit{8'000}; // zero: none; time without a host CPU does not count
     std::chrono::milliseconds total_limit{300'000}; // zero: none
+    std::size_t output_limit{0};                    // bytes of both outputs; zero: none
 };
 
-enum class Ending { exited, killed_by_signal, silent, overdue, interrupted };
+enum class Ending { exited, killed_by_signal, silent, overdue, talkative, interrupted };
 
 struct ProcessResult {
     Ending ending{Ending::exited};

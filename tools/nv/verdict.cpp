@@ -85,6 +85,9 @@ Verdict judge(RunFacts const& facts)
     case Ending::overdue:
         return {ExitCode::timed_out,
                 fmt::format("not done after {:g} s; {}", seconds(facts.spec.total_limit), last_lines(console))};
+    case Ending::talkative:
+        return {ExitCode::failed,
+                fmt::format("said more than {} bytes; {}", facts.spec.output_limit, last_lines(console))};
     case Ending::interrupted:
         return {ExitCode::failed, fmt::format("interrupted by signal {}", facts.result.status)};
     case Ending::killed_by_signal:
