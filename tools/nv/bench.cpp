@@ -7,18 +7,14 @@
 #include "tools/nv/json.hpp"
 #include "tools/nv/process.hpp"
 #include "tools/nv/scenario.hpp"
+#include "tools/nv/workers.hpp"
 
 #include <fmt/format.h>
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <atomic>
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <mutex>
-#include <thread>
 
 namespace hv::nv {
 
@@ -86,61 +82,6 @@ std::vector<BenchCell> cells_of(BenchOptions const& options, std::vector<BenchCo
     return cells;
 }
 
-// A line of stderr that is written over, on a terminal only.
-class Progress {
-public:
-    explicit Progress(std::size_t count) : count_{count}, shown_{::isatty(STDERR_FILENO) == 1} {}
-    ~Progress()
-    {
-        if (shown_)
-            fmt::print(stderr, "\r\x1b[K");
-    }
-    void done(std::string const& what)
-    {
-        std::lock_guard const guard{mutex_};
-        ++done_;
-        if (shown_)
-            fmt::print(stderr, "\r\x1b[K{}/{} {}", done_, count_, what);
-    }
-
-private:
-    std::mutex mutex_;
-    std::size_t count_, done_{0};
-    bool shown_;
-};
-
-struct Job {
-    std::size_t cell;
-    std::uint64_t seed;
-};
-
-// Runs the jobs on `threads` threads; the first error ends the table.
-template <typename Work>
-void run_jobs(std::size_t count, unsigned threads, Work const& work)
-{
-    std::atomic<std::size_t> next{0};
-    std::exception_ptr error;
-    std::mutex mutex;
-    auto const worker = [&](unsigned number) {
-        for (std::size_t i{next++}; i < count; i = next++) {
-            try {
-                work(i, number);
-            } catch (...) {
-                std::lock_guard const guard{mutex};
-                error = error ? error : std::current_exception();
-                next = count;
-            }
-        }
-    };
-    std::vector<std::jthread> pool;
-    for (unsigned i = 1; i < threads && i < count; ++i)
-        pool.emplace_back(worker, i);
-    worker(0);
-    pool.clear();
-    if (error)
-        std::rethrow_exception(error);
-}
-
 BenchReport run_table(BenchOptions const& options, BenchSetup const& setup, unsigned seeds)
 {
     BenchReport report{.model =
@@ -158,7 +99,7 @@ BenchReport run_table(BenchOptions const& options, BenchSetup const& setup, unsi
     auto const threads =
         static_cast<unsigned>(options.jobs != 0 ? options.jobs : std::max<std::size_t>(1, cpus.size()));
     KernelRunner const kernel{options.self, options.kernel.value_or(""), options.out};
-    Progress progress{report.cells.size() * seeds};
+    JobProgress progress{report.cells.size() * seeds};
     run_jobs(report.cells.size() * seeds, threads, [&](std::size_t i, unsigned worker) {
         CellResult& result{report.cells[i / seeds]};
         std::size_t const seed{i % seeds};
