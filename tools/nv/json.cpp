@@ -157,6 +157,34 @@ std::string shown(Json const& value)
     return "";
 }
 
+double as_double(Json const& value)
+{
+    if (value.kind == Json::Kind::real)
+        return value.real;
+    if (value.kind != Json::Kind::integer)
+        give_up(fmt::format("{} is no number", shown(value)));
+    return static_cast<double>(value.magnitude) * (value.negative ? -1 : 1);
+}
+
+std::string json_line(Json const& value)
+{
+    std::vector<std::string> parts;
+    switch (value.kind) {
+    case Json::Kind::list:
+        for (Json const& item : value.items)
+            parts.push_back(json_line(item));
+        return fmt::format("[{}]", fmt::join(parts, ", "));
+    case Json::Kind::object:
+        for (auto const& [key, member] : value.members)
+            parts.push_back(fmt::format("{}: {}", json_string(key), json_line(member)));
+        return fmt::format("{{{}}}", fmt::join(parts, ", "));
+    case Json::Kind::text:
+        return json_string(value.text);
+    default:
+        return shown(value);
+    }
+}
+
 Json parse_json(std::string_view text, std::string_view file)
 {
     Builder builder{text, file};

@@ -36,6 +36,11 @@ struct Json {
 // As it would stand in a file, shortened to what fits an error line.
 [[nodiscard]] std::string shown(Json const& value);
 
+// A number as such; throws (own_failure) for anything else.
+[[nodiscard]] double as_double(Json const& value);
+// The whole value on one line, as a file may have it.
+[[nodiscard]] std::string json_line(Json const& value);
+
 // `file` is for the error line, which gives line and column.
 [[nodiscard]] Json parse_json(std::string_view text, std::string_view file);
 
