@@ -42,7 +42,9 @@ int run_logged(std::vector<std::string> const& words, std::filesystem::path cons
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-std::string last_line(std::string text)
+} // namespace
+
+std::string last_complaint(std::string text)
 {
     while (!text.empty() && text.back() == '\n')
         text.pop_back();
@@ -52,8 +54,6 @@ std::string last_line(std::string text)
     return text.starts_with(own_name) ? text.substr(own_name.size()) : text;
 }
 
-} // namespace
-
 RunFigures KernelRunner::run(BenchCell const& cell, BenchSetup const& setup, std::uint64_t seed,
                              unsigned host_cpu) const
 {
@@ -61,12 +61,14 @@ RunFigures KernelRunner::run(BenchCell const& cell, BenchSetup const& setup, std
     std::filesystem::create_directories(out);
     std::filesystem::path const file{out / (name + ".json")}, log{out / (name + ".log")};
     write_text(file, cell_scenario(cell, setup, seed));
-    int const status{run_logged({self.string(), "run", file.string(), "--kernel", kernel.string(), "--out",
-                                 out.string(), "--cpu", std::to_string(host_cpu), "--timeout", "900", "--json"},
-                                log)};
+    int const status{
+        run_logged({self.string(), "run", file.string(), "--kernel", kernel.string(), "--out", out.string(), "--cpu",
+                    std::to_string(host_cpu), "--timeout", std::to_string(limit.count()), "--silence",
+                    fmt::format("{:.3f}", static_cast<double>(silence.count()) / 1000), "--json"},
+                   log)};
     if (status != 0)
         throw Error{status < 5 ? static_cast<ExitCode>(status) : ExitCode::failed,
-                    fmt::format("{}: {}", name, last_line(read_text(log)))};
+                    fmt::format("{}: {}", name, last_complaint(read_text(log)))};
     std::filesystem::path const channel_file{out / name / host_channel_file};
     std::string const text{read_text(channel_file)};
     HostChannel const channel{parse_host_channel(text)};
