@@ -1,4 +1,5 @@
 // nv, the host command: the command line and nothing else.
+#include "tools/nv/ab.hpp"
 #include "tools/nv/bench.hpp"
 #include "tools/nv/errors.hpp"
 #include "tools/nv/files.hpp"
@@ -283,6 +284,7 @@ ExitCode dispatch(int argc, char** argv)
     RunArguments run_arguments;
     SimArguments sim_arguments;
     BenchArguments bench_arguments;
+    AbOptions ab_options;
     TraceOptions trace_options;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
@@ -296,7 +298,10 @@ ExitCode dispatch(int argc, char** argv)
     add_pack(app, pack_options);
     add_run(app, run_arguments);
     add_sim(app, sim_arguments);
+    ab_options.self = self;
+    ab_options.folder = folder;
     add_bench(app, bench_arguments);
+    add_ab(app, ab_options);
     add_trace(app, trace_options);
     TraceAnswers trace_answers;
     add_trace_answers(*app.get_subcommand("trace"), trace_answers);
@@ -314,6 +319,8 @@ ExitCode dispatch(int argc, char** argv)
         return do_sim(sim_arguments);
     if (app.got_subcommand("bench"))
         return do_bench(bench_arguments);
+    if (app.got_subcommand("ab"))
+        return run_ab(ab_options);
     if (std::optional<ExitCode> const code = do_trace_answer(*app.get_subcommand("trace"), trace_answers))
         return *code;
     if (app.got_subcommand("trace"))
