@@ -115,8 +115,9 @@ void Storm::steer(CpuId self, std::uint64_t draw, Instant now)
 void Storm::leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now)
 {
     auto const absence = draw % 2 == 0 ? sched::Absence::for_good : sched::Absence::for_a_while;
-    if (auto const asked = system_->offline(self, cpu, absence, now); !asked)
+    if (auto const asked = system_->offline(self, cpu, absence, now); !asked) {
         EXPECT_TRUE(asked.error() == sched::CoreError::busy || asked.error() == sched::CoreError::last_pcpu);
+    }
 }
 
 // After each reschedule: whether it was the one with which this pCPU left.
