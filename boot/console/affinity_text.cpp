@@ -119,8 +119,8 @@ Result<AffinityNotes, AffinityError> parse_nodes(std::string_view text, Topology
         result = item.takes_away ? result - named : result | named;
         return beyond;
     });
-    if (notes)
-        nodes = result;
+    if (notes) // But for all of them, only those that there are.
+        nodes = result == NodeMask::all() ? result : result & topology.nodes();
     return notes;
 }
 

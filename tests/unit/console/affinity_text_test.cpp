@@ -136,6 +136,10 @@ TEST_F(AffinityText, NodesHaveTheSameGrammarButAllMeansEveryNodeThatThereMayBe)
     ASSERT_TRUE(parse_nodes("0-1", shape.topology(), nodes));
     EXPECT_EQ(nodes, NodeMask::first_n(2));
     EXPECT_EQ(parse_nodes("0,5", shape.topology(), nodes)->ignored, "5");
+    ASSERT_TRUE(parse_nodes("all,^1", shape.topology(), nodes));
+    EXPECT_EQ(nodes, NodeMask::of(NodeId{0}));
+    ASSERT_TRUE(parse_nodes("all,^0-1", shape.topology(), nodes));
+    EXPECT_TRUE(nodes.empty());
     EXPECT_FALSE(parse_nodes("^all", shape.topology(), nodes));
 }
 
