@@ -14,6 +14,7 @@
 #include "boot/console/session.hpp"
 #include "boot/console/trace_text.hpp"
 #include "boot/refuse.hpp"
+#include "boot/vm_life.hpp"
 
 #include <atomic>
 #include <new>
@@ -80,6 +81,14 @@ public:
         return vm == nullptr ? 0 : vm->account.pages_on(node);
     }
     [[nodiscard]] console::VmCondition condition_of(sched::Domain const& domain) const override;
+    [[nodiscard]] Result<DomainId, console::VmRefusal> create(console::VmRequest const& request) override;
+    [[nodiscard]] Status<console::VmRefusal> destroy(DomainId id) override
+    {
+        auto const gone = destroy_vm(vms_, id);
+        if (!gone)
+            return fail(console::VmRefusal{text_of(gone.error())});
+        return done;
+    }
     [[nodiscard]] console::NodeMemory memory_of(NodeId node) const override;
     [[nodiscard]] std::optional<NodeId> node_of(PhysAddr address) const override
     {
@@ -117,6 +126,23 @@ console::VmCondition KernelMachine::condition_of(sched::Domain const& domain) co
         return console::VmCondition::crashed;
     }
     return console::VmCondition::runs;
+}
+
+Result<DomainId, console::VmRefusal> KernelMachine::create(console::VmRequest const& request)
+{
+    VmConfig config{.name = request.name,
+                    .vcpus = request.vcpus,
+                    .memory_mib = request.memory_mib,
+                    .params = request.params,
+                    .workload = request.workload};
+    if (request.cpus != nullptr)
+        config.cpus = *request.cpus;
+    if (request.cpus_soft != nullptr)
+        config.cpus_soft = *request.cpus_soft;
+    auto const made = create_vm(vms_, config);
+    if (!made)
+        return fail(console::VmRefusal{text_of(made.error())});
+    return (*made)->domain.id;
 }
 
 console::NodeMemory KernelMachine::memory_of(NodeId node) const

@@ -44,6 +44,14 @@ constexpr std::array table{
                 "NODES   0  0-1  all; all and auto let it follow from where the vCPUs may run\n"
                 "Steers vCPUs that have no soft affinity of their own. Pages stay where they are.",
                 parse_node_affinity, "", true},
+    CommandSpec{"create",
+                "[name=NAME] [vcpus=N] [memory=MIB] [cpus=SET] [cpus_soft=SET] [weight=N] [cap=N] [workload=W]",
+                "make a VM and start it",
+                "One vCPU that computes all the time and 16 MiB unless it says otherwise; sets as for vcpu-pin.\n"
+                "Workloads: hog  burst:run=1ms-3ms:block=2ms-4ms  periodic:period=10ms:run=2ms  pingpong:run=1ms\n"
+                "           gridsleep:grid=10ms:guard=1ms, and with the memory cost model jbb, memory, fork, cpu",
+                parse_create, "name= vcpus= memory= cpus= cpus_soft= weight= cap= workload=", false},
+    CommandSpec{"destroy", "DOM", "end a VM and take all that it has", "", parse_destroy, "", true},
     CommandSpec{"pause", "DOM", "stop a VM where it is", "Its vCPUs run again after unpause.", parse_pause, "", true},
     CommandSpec{"unpause", "DOM", "let a paused VM go on", "", parse_unpause, "", true},
     CommandSpec{

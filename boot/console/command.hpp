@@ -7,6 +7,8 @@
 
 #include "arch/generic/format.hpp"
 #include "arch/generic/result.hpp"
+#include "sched/guest/workload.hpp"
+#include "sched/vcpu.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -45,6 +47,16 @@ struct NodeAffinity {
     std::string_view domain{}; // empty: all, and only to look
     std::string_view nodes{};  // empty: only to look
 };
+struct Create {
+    std::string_view name{}; // empty: after its number
+    std::uint32_t vcpus{1}, memory_mib{16};
+    std::string_view cpus{}, cpus_soft{}; // affinity_text.hpp; empty: not given
+    sched::DomainParams params{};
+    sched::guest::Workload workload{};
+};
+struct Destroy {
+    std::string_view domain{};
+};
 struct Pause {
     std::string_view domain{};
 };
@@ -65,8 +77,8 @@ struct DebugKeys {
 };
 struct Quit {};
 
-using Command = std::variant<Help, Info, List, VcpuList, VcpuPin, SchedCredit, NodeAffinity, Pause, Unpause, Top, Trace,
-                             Dmesg, DebugKeys, Quit>;
+using Command = std::variant<Help, Info, List, VcpuList, VcpuPin, SchedCredit, NodeAffinity, Create, Destroy, Pause,
+                             Unpause, Top, Trace, Dmesg, DebugKeys, Quit>;
 
 struct CommandError {
     std::string_view command{}; // empty: the line has none, or there is no such

@@ -12,6 +12,8 @@ namespace hv::console {
 [[nodiscard]] Parsed parse_vcpu_pin(Words& words);
 [[nodiscard]] Parsed parse_sched_credit(Words& words);
 [[nodiscard]] Parsed parse_node_affinity(Words& words);
+[[nodiscard]] Parsed parse_create(Words& words);
+[[nodiscard]] Parsed parse_destroy(Words& words);
 [[nodiscard]] Parsed parse_pause(Words& words);
 [[nodiscard]] Parsed parse_unpause(Words& words);
 [[nodiscard]] Parsed parse_top(Words& words);

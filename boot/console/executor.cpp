@@ -6,6 +6,11 @@ namespace hv::console {
 
 void execute(Context& context, Command const& command)
 {
+    // What waits until a VM is gone must not keep it.
+    if (auto const* const create = std::get_if<Create>(&command))
+        return run(context, *create);
+    if (auto const* const destroy = std::get_if<Destroy>(&command))
+        return run(context, *destroy);
     HoldDomains const hold{context.machine};
     std::visit([&](auto const& wanted) { run(context, wanted); }, command);
 }

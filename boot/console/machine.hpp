@@ -31,6 +31,22 @@ struct MachineFacts {
     bool has_svm{false};
 };
 
+// A VM to be made. Null: no such affinity.
+struct VmRequest {
+    std::string_view name; // empty: after its number
+    std::uint32_t vcpus;
+    std::uint64_t memory_mib;
+    CpuMask const* cpus;
+    CpuMask const* cpus_soft;
+    sched::DomainParams params;
+    sched::guest::Workload workload;
+};
+
+// Why a VM could not be made or ended, as a phrase.
+struct VmRefusal {
+    std::string_view text;
+};
+
 enum class VmCondition : std::uint8_t { runs, shut_down, crashed };
 
 // What a vCPU had used at a look of `top`.
@@ -56,6 +72,9 @@ public:
     [[nodiscard]] virtual std::string_view name_of(sched::Domain const& domain) const = 0;
     [[nodiscard]] virtual std::uint64_t pages_of(sched::Domain const& domain, NodeId node) const = 0;
     [[nodiscard]] virtual VmCondition condition_of(sched::Domain const& domain) const = 0;
+    // Both return when it is done, and must not be called while domains are held.
+    [[nodiscard]] virtual Result<DomainId, VmRefusal> create(VmRequest const& request) = 0;
+    [[nodiscard]] virtual Status<VmRefusal> destroy(DomainId id) = 0;
     [[nodiscard]] virtual NodeMemory memory_of(NodeId node) const = 0;
     // Nothing: no node has it.
     [[nodiscard]] virtual std::optional<NodeId> node_of(PhysAddr address) const = 0;

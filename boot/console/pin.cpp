@@ -4,20 +4,6 @@
 namespace hv::console {
 namespace {
 
-// false: it is no set; that was said.
-bool read_set(Context& context, std::string_view what, std::string_view text, CpuMask& cpus)
-{
-    auto const parsed = parse_affinity(text, context.topology(), cpus);
-    if (!parsed) {
-        context.reply.refuse("vcpu-pin: {} affinity: '{}': {}", what, parsed.error().item, parsed.error().what);
-        return false;
-    }
-    if (!parsed->ignored.empty())
-        context.reply.warn("vcpu-pin: {} affinity: '{}': there is no such pCPU or node, ignored", what,
-                           parsed->ignored);
-    return true;
-}
-
 // What is asked for, as sets of the machine.
 struct Wanted {
     VcpuPin const& pin;
@@ -26,9 +12,9 @@ struct Wanted {
 
 bool read_sets(Context& context, Wanted& wanted)
 {
-    if (wanted.pin.hard && !read_set(context, "hard", *wanted.pin.hard, wanted.hard))
+    if (wanted.pin.hard && !read_set(context, "vcpu-pin", "hard affinity", *wanted.pin.hard, wanted.hard))
         return false;
-    return !wanted.pin.soft || read_set(context, "soft", *wanted.pin.soft, wanted.soft);
+    return !wanted.pin.soft || read_set(context, "vcpu-pin", "soft affinity", *wanted.pin.soft, wanted.soft);
 }
 
 void show_sets(Context& context, Wanted const& wanted)
@@ -122,6 +108,18 @@ void set_nodes(Context& context, sched::Domain& domain, std::string_view text)
 }
 
 } // namespace
+
+bool read_set(Context& context, std::string_view command, std::string_view what, std::string_view text, CpuMask& cpus)
+{
+    auto const parsed = parse_affinity(text, context.topology(), cpus);
+    if (!parsed) {
+        context.reply.refuse("{}: {}: '{}': {}", command, what, parsed.error().item, parsed.error().what);
+        return false;
+    }
+    if (!parsed->ignored.empty())
+        context.reply.warn("{}: {}: '{}': there is no such pCPU or node, ignored", command, what, parsed->ignored);
+    return true;
+}
 
 void run(Context& context, VcpuPin const& pin)
 {

@@ -18,7 +18,8 @@ BAD = {"help nothing": "help: 'nothing': no such command", "info -x": "info: '-x
        "list -x": "list: '-x': takes", "vcpu-list 99": "'99': no such VM", "vcpu-pin vm1 0": "vcpu-pin: usage:", "vcpu-pin vm1 9 all": "vcpu-pin: '9': vm1 has",
        "vcpu-pin vm1 0 1x": "vcpu-pin: hard affinity: '1x': expected", "vcpu-pin vm1 0 ^0": "vcpu-pin: vm1 vCPU 0: hard affinity '^0' has no pCPU",
        "sched-credit -w 5": "sched-credit: '-w': needs the VM", "sched-credit -d vm1 -c 201": "sched-credit: '201': vm1 has 2",
-       "sched-credit -s -t 0": "sched-credit: '0': a time slice", "node-affinity vm1 ^0": "node-affinity: '^0': leaves no node", "pause vm99": "'vm99': no such VM", "pause": "pause: takes a VM's", "unpause vm1": "unpause: vm1 is not paused", "top -d 0": "top: '0': -d is",
+       "sched-credit -s -t 0": "sched-credit: '0': a time slice", "node-affinity vm1 ^0": "node-affinity: '^0': leaves no node", "create vcpus=0": "create: 'vcpus=0': vcpus is 1", "create name=vm1": "create: name=vm1: there is", "create workload=x": "create: 'x': workloads:", "destroy vm99": "'vm99': no such VM",
+       "pause vm99": "'vm99': no such VM", "pause": "pause: takes a VM's", "unpause vm1": "unpause: vm1 is not paused", "top -d 0": "top: '0': -d is",
        "trace foo": "trace: 'foo': give off", "trace last 0": "trace: '0': last takes", "dmesg x": "dmesg: 'x': one word", "debug-keys": "debug-keys: needs keys",
        "debug-keys z": "debug-keys: 'z': no such key", "quit now": "quit: 'now': one word", "shutdown 1": "shutdown: '1': one word", "foo": "'foo': no such command",
        "list \"vm1": "a quote is never closed"}
@@ -162,6 +163,20 @@ def check_pause(session):
              "a VM that goes on does not run")
 
 
+def check_life(session):
+    """VMs come and go; what they had comes back, and their names are free again."""
+    free = session.request("info")[0][0]["free_memory"]
+    for _ in range(3):
+        rows, ok = session.request("create name=extra vcpus=2 memory=16 cpus=node:1 workload=burst:run=1ms-2ms:block=1ms")
+        expect(ok, f"create answers {rows}")
+        wait_for(session, "vcpu-list extra", lambda rows: len(rows) == 2 and all(r["running_ns"] > 0 and r["cpu"] >= 4 for r in rows), "a new VM does not run")
+        expect(session.request("list extra")[0][0]["node_pages"][1] >= 4096, "a new VM has no memory where it was asked for")
+        expect(session.type("destroy extra") == [], "destroy says something")
+        expect(session.type("list extra") == ["error: 'extra': no such VM; list shows those that there are"], "a destroyed VM is listed")
+    left = session.request("info")[0][0]["free_memory"]
+    expect(abs(free - left) <= 2, f"three VMs came and went, and {free} MiB free became {left}")
+
+
 def check_editing(session):
     """A message while a line is being typed leaves the line as it is; history and completion work on the port."""
     session.seen = b""
@@ -195,7 +210,7 @@ def check_commands(session):
 
 def run(nv, kernel, out, scenario):
     """The number of checks that passed."""
-    checks = (check_editing, check_layouts, check_bad_arguments, check_json, check_steering, check_pause, check_top, check_commands)
+    checks = (check_editing, check_layouts, check_bad_arguments, check_json, check_steering, check_pause, check_life, check_top, check_commands)
     session = Session(nv, kernel, out, scenario, "--timeout", 120, "--set", "warmup_ns=0", "--set", "duration_ns=1500000000")
     try:
         session.wait_prompt()

@@ -47,6 +47,19 @@ public:
         auto const known = conditions.find(domain.id.value());
         return known == conditions.end() ? VmCondition::runs : known->second;
     }
+    [[nodiscard]] Result<DomainId, VmRefusal> create(VmRequest const& request) override
+    {
+        created.push_back(request);
+        created_cpus = request.cpus == nullptr ? CpuMask{} : *request.cpus;
+        if (request.vcpus > 8)
+            return fail(VmRefusal{"no memory left"});
+        return DomainId{77};
+    }
+    [[nodiscard]] Status<VmRefusal> destroy(DomainId id) override
+    {
+        destroyed.push_back(id);
+        return done;
+    }
     [[nodiscard]] NodeMemory memory_of(NodeId) const override
     {
         return {.span_pages = 2'097'152,
@@ -77,6 +90,9 @@ public:
     Instant at;
     std::map<unsigned, std::string> names;
     std::map<unsigned, VmCondition> conditions;
+    std::vector<VmRequest> created;
+    CpuMask created_cpus;
+    std::vector<DomainId> destroyed;
     bool has_quit{false};
     std::optional<Top> shown;
     std::vector<RingReader> readers{8};
