@@ -163,7 +163,9 @@ bool VmEnd::end(VmMachine& machine, Vm& vm, VmState how)
     VmState expected{VmState::runs};
     if (!vm.state_.compare_exchange_strong(expected, how))
         return false;
-    machine.system->core().pause(arch::this_cpu(), vm.domain, arch::clock_now());
+    // vCPU by vCPU, so that nobody can unpause the domain; it cannot go while one of them is here.
+    for (sched::Vcpu& vcpu : vm.domain.vcpus)
+        machine.system->core().pause_nosync(arch::this_cpu(), vcpu, arch::clock_now());
     return true;
 }
 
