@@ -8,7 +8,7 @@
 #include "arch/x86_64/upcalls.hpp"
 #include "boot/console_task.hpp"
 #include "boot/refuse.hpp"
-#include "boot/scenario/populate.hpp"
+#include "boot/scenario/changes.hpp"
 #include "boot/trace_report.hpp"
 #include "boot/vm_memory.hpp"
 #include "boot/vm_tasks.hpp"
@@ -145,6 +145,15 @@ void end_run(VmMachine& vms, Instant now)
     arch::exit_machine(arch::ExitCode::pass);
 }
 
+// A VM is made and ended by tasks, which may wait; what is done at a given time is done in a timer's interrupt.
+void refuse_births_and_deaths(ScenarioView scenario)
+{
+    for (scenario::ChangeRecord const& change : scenario.changes())
+        if (change.kind == scenario::ChangeKind::create || change.kind == scenario::ChangeKind::destroy)
+            refuse("scenario: the kernel cannot create or destroy VM {} at a given time; use the simulator (nv sim)",
+                   ScenarioView::text(scenario.domains()[change.subject].name));
+}
+
 sched::System& make_system(Kernel const& k, ScenarioView scenario)
 {
     sched::SystemConfig const config{.policy = &choose_policy(k, scenario),
@@ -194,6 +203,7 @@ void begin(VmMachine& vms, Run const& run)
     make_vms(vms, run);
     arch::tell_host("scenario start={} end={}", vms.origin.ns(), end.ns());
     env.arm(CpuId{0}, end_of_run_timer, end);
+    vms.changes->begin(vms.origin);
     env.arm(CpuId{0}, life_timer, vms.origin + life_period);
     for (CpuId const cpu : vms.system->core().pool().members())
         env.tickle(cpu);
@@ -204,6 +214,7 @@ void begin(VmMachine& vms, Run const& run)
 arch::ExitCode run_scenario(Kernel& k)
 {
     ScenarioView const view{read_scenario(k)};
+    refuse_births_and_deaths(view);
     void* const memory{arch::allocate_memory(NodeId{0}, sizeof(VmMachine), alignof(VmMachine))};
     if (memory == nullptr)
         refuse("scenario: no memory to begin with; give node 0 more");
@@ -230,6 +241,8 @@ arch::ExitCode run_scenario(Kernel& k)
               (view.warmup() + view.duration()).ns() / 1'000'000);
     install_vm_up_calls(vms);
     bring_pcpus_under(vms);
+    scenario::Changes changes{*vms.system, view, homes, view.seed(), {}, {}};
+    vms.changes = &changes;
     begin(vms, run);
     if (k.options.console)
         serve_console(vms);

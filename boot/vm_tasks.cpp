@@ -7,6 +7,7 @@
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/small_memory.hpp"
 #include "arch/x86_64/upcalls.hpp"
+#include "boot/scenario/changes.hpp"
 #include "boot/vm_task.hpp"
 
 #include <new>
@@ -53,7 +54,7 @@ void on_timer(void* self, CpuId cpu, TimerId timer, Instant now)
         vms.system->core().pool().env().arm(cpu, life_timer, now + life_period);
     } else if (timer == console_timer) {
         vms.at_console_timer(vms.console);
-    } else {
+    } else if (vms.changes == nullptr || !vms.changes->timer(cpu, timer, now)) {
         vms.system->timer(cpu, timer, now);
     }
 }
@@ -120,7 +121,7 @@ void bring_pcpus_under(VmMachine& vms)
 
 void stop_other_pcpus(VmMachine& vms)
 {
-    CpuMask others{vms.system->core().pool().members()};
+    CpuMask others{CpuMask::first_n(vms.system->core().pool().pcpu_limit())}; // those that have left the pool, too
     others.clear(arch::this_cpu());
     vms.ending.store(true);
     for (CpuId const cpu : others)

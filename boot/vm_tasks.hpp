@@ -14,6 +14,10 @@
 
 #include <atomic>
 
+namespace hv::scenario {
+class Changes;
+}
+
 namespace hv::boot {
 
 // Timers of ours beside the scheduler's, on pCPU 0: the end of the run, and ten times a second a sign of life for the
@@ -35,9 +39,10 @@ struct VmMachine {
     // Called when console_timer fires, on its pCPU, interrupts off.
     void (*at_console_timer)(void* console){nullptr};
     void* console{nullptr};
-    Instant origin;        // when the scenario began
-    std::uint64_t seed{1}; // of workloads' random numbers
-    DomainId last_id;      // given to a domain last
+    Instant origin;                      // when the scenario began
+    std::uint64_t seed{1};               // of workloads' random numbers
+    DomainId last_id;                    // given to a domain last
+    scenario::Changes* changes{nullptr}; // what is done while the scenario runs
     std::atomic<bool> ending{false};
     std::atomic<unsigned> stopped{0};
 };

@@ -56,13 +56,15 @@ void Core::pcpu_up(CpuId self, Instant now)
     up_.set(self);
     {
         Guard guard{pcpu.lock, irqs_off};
-        pcpu.current = pcpu.idle;
-        pcpu.idle->set_running(true);
-        pcpu.idle->run_state = {.state = RunState::runnable, .entered = now, .counted = now};
-        // Readers of a trace want to see a pCPU's idle vCPU arrive before anything else happens there.
-        change_state(self, *pcpu.idle, RunState::running, now);
-        pool_.tracer().ring(self).set_current(idle_domain_id.value(), self.value());
-        pool_.tracer().hello(self, now);
+        if (pcpu.idle->run_state.state != RunState::running) { // else it comes back
+            pcpu.current = pcpu.idle;
+            pcpu.idle->set_running(true);
+            pcpu.idle->run_state = {.state = RunState::runnable, .entered = now, .counted = now};
+            // Readers of a trace want to see a pCPU's idle vCPU arrive before anything else happens there.
+            change_state(self, *pcpu.idle, RunState::running, now);
+            pool_.tracer().ring(self).set_current(idle_domain_id.value(), self.value());
+            pool_.tracer().hello(self, now);
+        }
         CpuMask members{pool_.members()};
         members.set(self);
         pool_.publish_members(members);
@@ -114,8 +116,8 @@ Status<CoreError> Core::pcpu_down(CpuId self, CpuId cpu, Instant now, Absence ab
         Guard guard{pcpu.lock, irqs_off};
         if (pcpu.current != pcpu.idle)
             return fail(CoreError::busy);
-        pool_.env().disarm(cpu, timer::slice);
-        change_state(self, *pcpu.idle, RunState::runnable, now);
+        pool_.env().disarm(cpu,
+                           timer::slice); // Its idle vCPU goes on to run: the pCPU halts and reschedules when asked.
     }
     if (ops_.pcpu_leaves != nullptr)
         ops_.pcpu_leaves(policy_, self, cpu, now);

@@ -68,9 +68,9 @@ void Core::trace_switch(CpuId self, Vcpu& previous, Vcpu& next, std::optional<Du
 void Core::close_trace(CpuId self, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS // Nothing runs any more.
 {
     trace::Tracer& tracer{pool_.tracer()};
-    for (CpuId const cpu : pool_.members())
+    for (CpuId const cpu : up_)
         tracer.begin_close(cpu);
-    for (CpuId const cpu : pool_.members())
+    for (CpuId const cpu : up_)
         change_state(cpu, *pool_.pcpu(cpu).current, RunState::offline, now);
     for (Domain& domain : domains_) {
         for (Vcpu& vcpu : domain.vcpus)
@@ -78,7 +78,7 @@ void Core::close_trace(CpuId self, Instant now) HV_NO_THREAD_SAFETY_ANALYSIS // 
         tracer.emit(self, now, trace::Event::domain_remove, domain.id.value());
         tracer.emit(self, now, trace::Event::domain_destroy, domain.id.value());
     }
-    for (CpuId const cpu : pool_.members())
+    for (CpuId const cpu : up_)
         tracer.close(cpu, now);
 }
 

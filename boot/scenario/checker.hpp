@@ -15,7 +15,7 @@ public:
     {
         return check_start() && check_header() && check_tables() && check_pcpus() && check_nodes() &&
                check_distances() && check_masks() && check_domains() && check_model() && check_vcpus() &&
-               check_steps() && check_params();
+               check_steps() && check_params() && check_changes();
     }
     [[nodiscard]] ImageError const& error() const { return error_; }
     [[nodiscard]] std::span<std::byte const> image() const { return image_; }
@@ -79,6 +79,7 @@ private:
     bool check_steps();
     bool check_params();
     bool check_model();
+    bool check_changes();
 
     std::span<std::byte const> image_;
     std::uint32_t row_{0};

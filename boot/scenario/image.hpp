@@ -80,6 +80,7 @@ public:
     [[nodiscard]] std::span<Distance const> distances() const { return table<Distance>(Table::distances); } // row-major
     [[nodiscard]] std::span<DomainRecord const> domains() const { return table<DomainRecord>(Table::domains); }
     [[nodiscard]] std::span<ParamRecord const> params() const { return table<ParamRecord>(Table::params); }
+    [[nodiscard]] std::span<ChangeRecord const> changes() const { return table<ChangeRecord>(Table::changes); }
     // The memory cost model; nullptr: there is none.
     [[nodiscard]] ModelRecord const* model() const
     {

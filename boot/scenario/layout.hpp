@@ -1,7 +1,7 @@
 // The bytes of a scenario image: what `nv pack` writes and what kernel and simulator read, so that both run the same
 // thing.
 //
-// Little-endian, fixed-layout records, no pointers: a Header, then nine tables in the order of Table, each starting at
+// Little-endian, fixed-layout records, no pointers: a Header, then ten tables in the order of Table, each starting at
 // a multiple of 8 exactly where the one before it ended. Times are in ns unless the name says otherwise. Texts are
 // NUL-terminated and padded with NULs. Everything unused is zero. Sets of pCPUs are rows of the mask table, as many
 // 64-bit words a row as the machine needs; sets of nodes are one word, where zero means "not given". A change of this
@@ -22,7 +22,7 @@ namespace hv::scenario {
 static_assert(std::endian::native == std::endian::little, "images are little-endian and read in place");
 
 inline constexpr std::uint32_t image_magic = 0x43535648; // "HVSC"
-inline constexpr std::uint16_t image_version = 3;
+inline constexpr std::uint16_t image_version = 4;
 inline constexpr std::size_t image_align = 8;
 
 // What validate() and the parser of `nv` allow.
@@ -33,7 +33,8 @@ inline constexpr std::uint32_t max_domain_vcpus = 4096;
 inline constexpr std::uint32_t max_vcpus = 65'536;
 inline constexpr std::uint32_t max_masks = 2 * max_vcpus + max_domains;
 inline constexpr std::uint32_t max_params = 64;
-inline constexpr std::uint32_t max_steps = 16u << 20; // of all recorded vCPUs together
+inline constexpr std::uint32_t max_changes = 4096;
+inline constexpr std::uint32_t max_steps = 16u << 20;  // of all recorded vCPUs together
 inline constexpr std::uint16_t max_domain_id = 32'000; // 32767 is the idle domain, 32768 is xenalyze's own
 inline constexpr std::uint32_t max_weight = 65'535;
 inline constexpr std::uint32_t max_cap_per_vcpu = 100;              // percent of one pCPU
@@ -51,8 +52,8 @@ using ShortText = std::array<char, 32>;
 using NameText = std::array<char, 64>;
 using LongText = std::array<char, 256>;
 
-enum class Table : std::uint8_t { pcpus, nodes, distances, domains, vcpus, masks, params, model, steps };
-inline constexpr std::size_t table_count = 9;
+enum class Table : std::uint8_t { pcpus, nodes, distances, domains, vcpus, masks, params, model, steps, changes };
+inline constexpr std::size_t table_count = 10;
 
 struct TableRef {
     std::uint32_t offset; // bytes from the start of the image, a multiple of 8
@@ -60,7 +61,7 @@ struct TableRef {
 };
 
 // Bits of Header::flags.
-inline constexpr std::uint32_t flag_firmware_numa = 1u << 0; // the firmware describes the nodes (SRAT, SLIT)
+inline constexpr std::uint32_t flag_firmware_numa = 1u << 0;    // the firmware describes the nodes (SRAT, SLIT)
 inline constexpr std::uint32_t flag_placement_strict = 1u << 1; // a domain that placement cannot place is refused
 inline constexpr std::uint32_t flag_placement_cores = 1u << 2;  // placement counts cores, not threads
 inline constexpr std::uint32_t known_flags = flag_firmware_numa | flag_placement_strict | flag_placement_cores;
@@ -79,13 +80,13 @@ struct Header {
     std::uint32_t trace_ring_kib; // per pCPU; 0: the kernel's own choice
     std::uint32_t flags;
     std::uint32_t placement; // sched::placement::Rule
-    ShortText policy; // empty: the kernel's own choice
+    ShortText policy;        // empty: the kernel's own choice
     NameText name;
     ShortText label; // what a row of a comparison is called; empty: the name
     LongText description;
     std::array<TableRef, table_count> tables;
 };
-static_assert(sizeof(Header) == 560 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
+static_assert(sizeof(Header) == 568 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
               offsetof(Header, tslice_ms) == 80 && offsetof(Header, policy) == 104 && offsetof(Header, tables) == 488);
 
 // By pCPU number. Sockets and cores are numbered over the whole machine, without gaps; equal core = SMT siblings.
@@ -163,6 +164,27 @@ static_assert(sizeof(VcpuRecord) == 88 && offsetof(VcpuRecord, hard_mask) == 8 &
 
 // What recorded vCPUs do; `target` is a row of the vCPU table.
 using StepRecord = sched::guest::Step;
+
+// What is done to the machine while the scenario runs.
+enum class ChangeKind : std::uint16_t {
+    pause = 0, // a domain; counted
+    unpause = 1,
+    destroy = 2,
+    create = 3,  // again, or for the first time
+    offline = 4, // a pCPU, for good: affinities that it breaks stay broken
+    suspend = 5, // a pCPU, for a while
+    online = 6,
+};
+inline constexpr std::uint16_t last_change_kind = 6;
+[[nodiscard]] constexpr bool is_of_pcpu(ChangeKind kind) { return kind >= ChangeKind::offline; }
+
+struct ChangeRecord {
+    std::uint64_t at_ns; // since the start; in ascending order
+    ChangeKind kind;
+    std::uint16_t reserved;
+    std::uint32_t subject; // a row of the domain table, or a pCPU
+};
+static_assert(sizeof(ChangeRecord) == 16);
 
 // A parameter of the scheduling policy.
 struct ParamRecord {

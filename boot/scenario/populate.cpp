@@ -1,5 +1,7 @@
 #include "boot/scenario/populate.hpp"
 
+#include "boot/scenario/changes.hpp"
+
 namespace hv::scenario {
 
 namespace {
@@ -59,11 +61,12 @@ struct Builder {
 
     Outcome add_vcpus(sched::Domain& domain, DomainRecord const& record)
     {
+        std::uint32_t row{record.first_vcpu}; // which is also what a recording calls it
         for (VcpuRecord const& vcpu : scenario.vcpus(record)) {
             CpuId const home{vcpu.initial_pcpu};
             executing(home);
             auto const made = system.core().create_vcpu(home, domain, home, now);
-            if (!made || system.guests().add(**made, workload_of(scenario, vcpu), seed) == nullptr)
+            if (!made || system.guests().add(**made, workload_of(scenario, vcpu), seed, row++) == nullptr)
                 return no_memory(record);
         }
         return done;
@@ -120,6 +123,30 @@ Outcome set_parameters(sched::System& system, ScenarioView scenario)
     return done;
 }
 
+Outcome create_domain(sched::System& system, ScenarioView scenario, std::uint32_t row, Home const& home,
+                      std::uint64_t seed, Instant start, Instant now, Executing executing)
+{
+    Builder builder{system, scenario, seed, now, executing};
+    DomainRecord const& record{scenario.domains()[row]};
+    executing(CpuId{0});
+    auto const domain = system.core().create_domain(DomainId{record.id});
+    if (!domain) {
+        PopulateError refused{no_memory(record).error()};
+        refused.is_early = domain.error() == sched::CoreError::exists;
+        return fail(refused);
+    }
+    system.core().set_params(**domain, {.weight = record.weight, .cap = static_cast<std::uint16_t>(record.cap)});
+    if (auto const added = builder.add_vcpus(**domain, record); !added)
+        return added;
+    if (auto const set = builder.set_affinities(**domain, record, home); !set)
+        return set;
+    if (scenario.model() != nullptr)
+        system.guests().set_memory(**domain, sched::guest::MemoryShares::striped(home.nodes));
+    for (sched::Vcpu& vcpu : (*domain)->vcpus)
+        system.guests().start_at(CpuId{0}, system.guests().of(vcpu), start);
+    return done;
+}
+
 Outcome create_domains(sched::System& system, ScenarioView scenario, std::span<Home const> homes, std::uint64_t seed,
                        Instant origin, Instant now, Executing executing)
 {
@@ -127,23 +154,13 @@ Outcome create_domains(sched::System& system, ScenarioView scenario, std::span<H
         if (!system.guests().use_model(model_of(*model)))
             return fail(PopulateError{"no memory for the memory cost model", ScenarioView::text(model->name),
                                       "give the machine more memory"});
-    Builder builder{system, scenario, seed, now, executing};
-    for (std::size_t i = 0; i < scenario.domains().size(); ++i) {
-        DomainRecord const& record{scenario.domains()[i]};
-        executing(CpuId{0});
-        auto const domain = system.core().create_domain(DomainId{record.id});
-        if (!domain)
-            return no_memory(record);
-        system.core().set_params(**domain, {.weight = record.weight, .cap = static_cast<std::uint16_t>(record.cap)});
-        if (auto const added = builder.add_vcpus(**domain, record); !added)
-            return added;
-        if (auto const set = builder.set_affinities(**domain, record, homes[i]); !set)
-            return set;
-        if (scenario.model() != nullptr)
-            system.guests().set_memory(**domain, sched::guest::MemoryShares::striped(homes[i].nodes));
-        Instant const start{origin + Duration::from_ns(static_cast<std::int64_t>(record.start_ns))};
-        for (sched::Vcpu& vcpu : (*domain)->vcpus)
-            system.guests().start_at(CpuId{0}, system.guests().of(vcpu), start);
+    for (std::uint32_t row = 0; row < scenario.domains().size(); ++row) {
+        if (!begins_alive(scenario.changes(), row))
+            continue;
+        Instant const start{origin + Duration::from_ns(static_cast<std::int64_t>(scenario.domains()[row].start_ns))};
+        if (auto const created = create_domain(system, scenario, row, homes[row], seed, start, now, executing);
+            !created)
+            return created;
     }
     return done;
 }

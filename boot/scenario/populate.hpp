@@ -14,6 +14,7 @@ struct PopulateError {
     char const* what;
     std::string_view subject; // a key or a domain's name
     std::string_view allowed;
+    bool is_early{false}; // of a domain whose predecessor has not gone yet
 };
 
 void describe(PopulateError const& error, Sink& sink);
@@ -33,9 +34,16 @@ struct Executing {
     }
 };
 
-// Every domain in the file's order: parameters, vCPUs, hard affinity, node affinity (its own, or `homes` where it was
-// placed), and the timer that starts it at `origin` + its start time. The pCPUs are up. With a memory cost model, each
-// domain's memory counts as striped over its home; who knows better says so afterwards (Guests::set_memory).
+// One domain, a row of the scenario's: parameters, vCPUs, hard affinity, node affinity (its own, or `home` where it was
+// placed), and the timer that starts it.
+[[nodiscard]] Status<PopulateError> create_domain(sched::System& system, ScenarioView scenario, std::uint32_t row,
+                                                  Home const& home, std::uint64_t seed, Instant start, Instant now,
+                                                  Executing executing);
+
+// Every domain that is there from the beginning, in the file's order: parameters, vCPUs, hard affinity, node affinity
+// (its own, or `homes` where it was placed), and the timer that starts it at `origin` + its start time. The pCPUs are
+// up. With a memory cost model, each domain's memory counts as striped over its home; who knows better says so
+// afterwards (Guests::set_memory).
 [[nodiscard]] Status<PopulateError> create_domains(sched::System& system, ScenarioView scenario,
                                                    std::span<Home const> homes, std::uint64_t seed, Instant origin,
                                                    Instant now, Executing executing);

@@ -1,4 +1,5 @@
 // validate(): the checks of the header, the tables and the machine. Domains and vCPUs are in validate_domains.cpp.
+#include "boot/scenario/changes.hpp"
 #include "boot/scenario/checker.hpp"
 
 namespace hv::scenario {
@@ -6,13 +7,14 @@ namespace hv::scenario {
 namespace {
 
 constexpr std::array<std::uint32_t, table_count> record_bytes{
-    sizeof(PcpuRecord),   sizeof(NodeRecord), sizeof(Distance),
-    sizeof(DomainRecord), sizeof(VcpuRecord), 0 /* a mask row: depends on the machine */,
-    sizeof(ParamRecord),  sizeof(ModelRecord), sizeof(StepRecord)};
+    sizeof(PcpuRecord),   sizeof(NodeRecord),  sizeof(Distance),
+    sizeof(DomainRecord), sizeof(VcpuRecord),  0 /* a mask row: depends on the machine */,
+    sizeof(ParamRecord),  sizeof(ModelRecord), sizeof(StepRecord),
+    sizeof(ChangeRecord)};
 
-constexpr std::array<char const*, table_count> table_names{"header.pcpus",   "header.nodes", "header.distances",
-                                                           "header.domains", "header.vcpus", "header.masks",
-                                                           "header.params",  "header.model", "header.steps"};
+constexpr std::array<char const*, table_count> table_names{
+    "header.pcpus", "header.nodes",  "header.distances", "header.domains", "header.vcpus",
+    "header.masks", "header.params", "header.model",     "header.steps",   "header.changes"};
 
 } // namespace
 
@@ -22,7 +24,7 @@ bool Checker::check_start()
         return refuse("header", 0, reinterpret_cast<std::uintptr_t>(image_.data()) % image_align,
                       "a start at a multiple of 8");
     if (image_.size() < sizeof(Header))
-        return refuse("header", 0, image_.size(), "an image of at least 560 bytes");
+        return refuse("header", 0, image_.size(), "an image of at least 568 bytes");
     Header const& h = header();
     if (!range("header.magic", h.magic, image_magic, image_magic) ||
         !range("header.version", h.version, image_version, image_version) ||
@@ -45,13 +47,12 @@ bool Checker::check_header()
     return time("header.warmup_ns", h.warmup_ns) && time("header.duration_ns", h.duration_ns, 1) &&
            time("header.cpu_bringup_stagger_ns", h.cpu_bringup_stagger_ns) && time("header.ipi_ns", h.ipi_ns) &&
            time("header.ctxsw_ns", h.ctxsw_ns) && time("header.timer_late_ns", h.timer_late_ns) &&
-           time("header.wake_ns", h.wake_ns) &&
-           range("header.tslice_ms", h.tslice_ms, 1, max_tslice_ms) &&
+           time("header.wake_ns", h.wake_ns) && range("header.tslice_ms", h.tslice_ms, 1, max_tslice_ms) &&
            range("header.ratelimit_us", h.ratelimit_us, 0, max_ratelimit_us) &&
            range("header.trace_ring_kib", h.trace_ring_kib, 0, max_ring_kib) &&
-           range("header.placement", h.placement, 0, sched::placement::last_rule) && text("header.policy", h.policy, true) &&
-           text("header.name", h.name, false) && text("header.label", h.label, true) &&
-           text("header.description", h.description, true);
+           range("header.placement", h.placement, 0, sched::placement::last_rule) &&
+           text("header.policy", h.policy, true) && text("header.name", h.name, false) &&
+           text("header.label", h.label, true) && text("header.description", h.description, true);
 }
 
 // Each table starts where the one before it ended, so tables cannot overlap and nothing lies between them but padding.
@@ -68,7 +69,8 @@ bool Checker::check_tables()
         !range(table_names[5], ref(Table::masks).count, 0, max_masks) ||
         !range(table_names[6], ref(Table::params).count, 0, max_params) ||
         !range(table_names[7], ref(Table::model).count, 0, 1) ||
-        !range(table_names[8], ref(Table::steps).count, 0, max_steps))
+        !range(table_names[8], ref(Table::steps).count, 0, max_steps) ||
+        !range(table_names[9], ref(Table::changes).count, 0, max_changes))
         return false;
     std::uint64_t end{sizeof(Header)};
     for (std::size_t i = 0; i < table_count; ++i) {
@@ -199,6 +201,26 @@ bool Checker::check_model()
             !range("model.refill_core_ns", c.refill_core_ns, 0, max_refill_ns) ||
             !range("model.refill_node_ns", c.refill_node_ns, 0, max_refill_ns))
             return false;
+    return true;
+}
+
+bool Checker::check_changes()
+{
+    std::span<ChangeRecord const> const changes{&record<ChangeRecord>(Table::changes, 0), ref(Table::changes).count};
+    std::uint64_t before{0};
+    for (row_ = 0; row_ < changes.size(); ++row_) {
+        ChangeRecord const& change{changes[row_]};
+        std::uint32_t const subjects{is_of_pcpu(change.kind) ? ref(Table::pcpus).count : ref(Table::domains).count};
+        if (!range("change.at_ns", change.at_ns, before, max_time_ns) ||
+            !range("change.kind", change.kind, 0, last_change_kind) || !range("change.reserved", change.reserved, 0, 0))
+            return false;
+        if (change.subject >= subjects)
+            return refuse("change.subject", offset_of(&change.subject), change.subject, "a domain or pCPU that exists");
+        if (char const* const rule = rule_broken_by(changes, row_, ref(Table::pcpus).count); rule != nullptr)
+            return refuse("change.kind", offset_of(&change.kind), static_cast<std::uint64_t>(change.kind), rule);
+        before = change.at_ns;
+    }
+    row_ = 0;
     return true;
 }
 

@@ -52,6 +52,8 @@ public:
             model.push_back(model_record(*scenario_.memory_model));
         append(header, Table::model, model.data(), model.size() * sizeof(ModelRecord), model.size());
         append(header, Table::steps, steps_.data(), steps_.size() * sizeof(StepRecord), steps_.size());
+        append(header, Table::changes, scenario_.changes.data(), scenario_.changes.size() * sizeof(ChangeRecord),
+               scenario_.changes.size());
         header.total_bytes = static_cast<std::uint32_t>(image_.size());
         std::memcpy(image_.data(), &header, sizeof header);
         header.checksum = image_checksum(image_);

@@ -201,6 +201,8 @@ Scenario parse_scenario(std::string_view text, std::string_view file, Overrides 
         parse_params(*params, scenario);
     if (std::optional<Reader> const trace = of_schema_2(top, "trace", schema))
         parse_trace(*trace, scenario);
+    if (std::optional<Reader> const changes = of_schema_2(top, "changes", schema))
+        parse_changes(*changes, scenario);
     parse_placement(top, schema, scenario.placement);
     top.finish();
     place_domains(scenario, file);

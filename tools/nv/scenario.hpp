@@ -97,6 +97,7 @@ struct Scenario {
     Machine machine;
     std::optional<MemoryModel> memory_model;
     std::vector<Domain> domains;
+    std::vector<scenario::ChangeRecord> changes; // by time
 
     // NAME of the output folder: scenario-policy-seed.
     [[nodiscard]] std::string run_name() const;

@@ -47,6 +47,8 @@ template <typename Id>
     return ids;
 }
 
+// What is done while the scenario runs; after machine and domains.
+void parse_changes(Reader const& reader, Scenario& scenario);
 [[nodiscard]] Machine parse_machine(Reader const& reader, unsigned schema);
 void parse_placement(ObjectReader& top, unsigned schema, Placement& placement);
 // Where placement puts the domains of a scenario that is complete otherwise; refuses what a strict one has no place

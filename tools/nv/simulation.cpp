@@ -76,13 +76,22 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
                                             static_cast<arch::SimMachine*>(machine)->set_executing(cpu);
                                         }};
     auto const planner = std::make_unique<scenario::HomePlanner>();
-    std::vector<scenario::Home> homes(view.domains().size());
-    check(scenario::plan_homes(view, *planner, homes));
-    check(scenario::create_domains(*system_, view, homes, view.seed(), Instant{}, now, executing));
+    homes_.resize(view.domains().size());
+    check(scenario::plan_homes(view, *planner, homes_));
+    check(scenario::create_domains(*system_, view, homes_, view.seed(), Instant{}, now, executing));
+    changes_.emplace(*system_, view, homes_, view.seed(), executing,
+                     scenario::Changes::Failure{.told = [](void*, scenario::PopulateError const& error) {
+                         check(Status<scenario::PopulateError>{fail(error)});
+                     }});
+    changes_->begin(Instant{});
     machine_.reschedule_all();
 }
 
-void Simulation::timer(CpuId self, TimerId id, Instant now) { system_->timer(self, id, now); }
+void Simulation::timer(CpuId self, TimerId id, Instant now)
+{
+    if (!changes_ || !changes_->timer(self, id, now))
+        system_->timer(self, id, now);
+}
 
 void Simulation::reschedule(CpuId self, Instant now)
 {

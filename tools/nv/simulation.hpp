@@ -3,7 +3,7 @@
 #pragma once
 
 #include "arch/host/sim_machine.hpp"
-#include "boot/scenario/image.hpp"
+#include "boot/scenario/changes.hpp"
 #include "sched/system.hpp"
 
 #include <functional>
@@ -38,6 +38,8 @@ private:
     arch::MachineShape shape_;
     arch::SimMachine machine_;
     sched::System* system_{nullptr};
+    std::vector<scenario::Home> homes_;
+    std::optional<scenario::Changes> changes_;
 };
 
 } // namespace hv::nv
