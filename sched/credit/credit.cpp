@@ -151,9 +151,9 @@ void Credit::sort_if_stale(CreditPcpu& pcpu)
 {
     // relaxed: a stale epoch only delays the sort to the next tick.
     std::uint32_t const epoch{sort_epoch_.load(std::memory_order_relaxed)};
-    if (pcpu.sorted_epoch == epoch)
+    if (pcpu.sorted_epoch.load(std::memory_order_relaxed) == epoch)
         return;
-    pcpu.sorted_epoch = epoch;
+    pcpu.sorted_epoch.store(epoch, std::memory_order_relaxed);
     Guard guard{pcpu.pcpu.lock, irqs_off};
     pcpu.queue.partition();
 }
@@ -173,7 +173,7 @@ void Credit::pcpu_joins(CpuId cpu, Instant now) noexcept
         pool_.env().arm(cpu, timer::accounting, now + params_.tslice);
     }
     CreditPcpu& mine{at(cpu)};
-    mine.sorted_epoch = sort_epoch_.load(std::memory_order_relaxed);
+    mine.sorted_epoch.store(sort_epoch_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     mine.idle_bias.store(CpuId{static_cast<CpuId::Rep>(pool_.pcpu_limit() - 1)}, std::memory_order_relaxed);
     idlers_.set(cpu);
     pool_.env().arm(cpu, timer::tick, now + tick_period_);

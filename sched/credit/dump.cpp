@@ -10,8 +10,9 @@ namespace {
 void write_vcpu(Sink& sink, CreditVcpu const& vcpu)
 {
     constexpr std::uint32_t parked{1}, yields{2};
-    print(sink, "[{}.{}] pri={} flags={:01x} cpu={}", vcpu.vcpu.domain.id, vcpu.vcpu.index, static_cast<int>(vcpu.prio()),
-          (vcpu.has(Flag::parked) ? parked : 0u) | (vcpu.has(Flag::yield) ? yields : 0u), vcpu.vcpu.processor());
+    print(sink, "[{}.{}] pri={} flags={:01x} cpu={}", vcpu.vcpu.domain.id, vcpu.vcpu.index,
+          static_cast<int>(vcpu.prio()), (vcpu.has(Flag::parked) ? parked : 0u) | (vcpu.has(Flag::yield) ? yields : 0u),
+          vcpu.vcpu.processor());
     if (!vcpu.is_idle) {
         CreditDomain const& domain{*static_cast<CreditDomain const*>(vcpu.vcpu.domain.policy_data)};
         print(sink, " credit={} [w={},cap={}]", vcpu.credit.load(std::memory_order_relaxed), domain.weight, domain.cap);
@@ -51,7 +52,7 @@ void Credit::describe_queue(CpuId cpu, Sink& sink) noexcept
     CreditPcpu& pcpu{at(cpu)};
     Guard all{private_lock_, irqs_off};
     Guard guard{pcpu.pcpu.lock, irqs_off};
-    print(sink, "CPU[{:02}]  sort={}, sibling=", cpu, pcpu.sorted_epoch);
+    print(sink, "CPU[{:02}]  sort={}, sibling=", cpu, pcpu.sorted_epoch.load(std::memory_order_relaxed));
     write_runs(sink, pool_.topology().siblings_of(cpu));
     sink.write(", core=");
     write_runs(sink, pool_.topology().socket_of(cpu)); // upstream's name for it

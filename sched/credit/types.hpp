@@ -113,7 +113,8 @@ struct CreditPcpu {
 
     Pcpu& pcpu;
     RunQueue<CreditVcpu> queue HV_GUARDED_BY(pcpu.lock);
-    std::uint32_t sorted_epoch{0}; // this pCPU's own
+    // This pCPU's own. relaxed: others only show it.
+    std::atomic<std::uint32_t> sorted_epoch{0};
     // Where the last pick of an idle neighbour ended. relaxed: picks for vCPUs of other pCPUs use it too, under those
     // pCPUs' locks; of two at once either may be remembered.
     std::atomic<CpuId> idle_bias{CpuId{}};

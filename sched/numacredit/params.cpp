@@ -109,7 +109,7 @@ void NumaCredit::describe_queue(CpuId cpu, Sink& sink) noexcept
         sink.write("\n");
     };
     Guard guard{pcpu.pcpu.lock, irqs_off};
-    print(sink, "CPU[{:02}]  node={}\n\trun: ", cpu, pcpu.node);
+    print(sink, "CPU[{:02}]  node={}\n\trun: ", cpu, pool_.topology().node_of(cpu));
     write_vcpu(*static_cast<VcpuState const*>(pcpu.pcpu.current->policy_data));
     unsigned number{0};
     for (VcpuState const& vcpu : pcpu.queue) {
