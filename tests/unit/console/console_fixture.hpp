@@ -40,6 +40,8 @@ public:
     }
     [[nodiscard]] std::uint64_t pages_of(sched::Domain const& domain, NodeId node) const override
     {
+        if (only_node)
+            return node == *only_node ? 1280 : 0;
         return node.value() == domain.id.value() % 2 ? 1024 : 256;
     }
     [[nodiscard]] VmCondition condition_of(sched::Domain const& domain) const override
@@ -86,6 +88,7 @@ public:
     void keep_showing(Top const& top) override { shown = top; }
     void quit() override { has_quit = true; }
 
+    std::optional<NodeId> only_node; // that has memory of VMs
     CpuId on{0};
     Instant at;
     std::map<unsigned, std::string> names;
@@ -105,8 +108,10 @@ private:
 // 2 nodes x 4 pCPUs, unless a test wants less.
 class ConsoleTest : public ::testing::Test {
 protected:
-    explicit ConsoleTest(unsigned nodes = 2, unsigned cores = 4)
-        : sim{arch::MachineShape::regular(nodes, cores, 1), nodes, {.trace_bytes_per_pcpu = 65'536}}
+    explicit ConsoleTest(unsigned nodes = 2, unsigned cores = 4, std::string_view policy = "credit")
+        : sim{arch::MachineShape::regular(nodes, cores, 1),
+              nodes,
+              {.policy = sched::find_policy(policy), .trace_bytes_per_pcpu = 65'536}}
     {
     }
 
