@@ -264,8 +264,9 @@ help:
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
-#: make soak     what is too long for test: ten minutes of scheduler storms on real threads, ten million
-#:               operations of the page allocator, mutants that tests must notice
+#: make soak     what is too long for test: ten minutes of scheduler storms on real threads, then storms in which ten
+#:               thousand domains end and a thousand pCPUs leave under each policy, ten million operations of the
+#:               page allocator, mutants that tests must notice
 #: make adversary  ten thousand strategies of sleeping, waking and yielding, none of which may get a vCPU more than its share
 #: make same-bytes  simulations from g++ and clang, -O0 and -O2 (test has two of the four)
 #: make fuzz     every fuzz target for a minute (FUZZ_SECONDS=60)
@@ -308,7 +309,8 @@ page-test: $(O)/nv
 	@scripts/run-tests --page $(O)
 
 soak: $(O)/stress-tsan $(O)/unit-host
-	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*'
+	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*-*Larger*'
+	NV_STORM_SEEDS=20 NV_STORM_DEATHS=500 $(O)/stress-tsan --gtest_filter='*Storm*Larger*'
 	NV_ROOT=$(CURDIR) NV_MM_OPERATIONS=10000000 NV_VM_ROUNDS=1000 $(O)/unit-host --gtest_filter='MemoryModel*:VmRounds*'
 	tests/mutants/mm.py $(O)/mutants
 	tests/mutants/traces.py $(O)

@@ -55,17 +55,17 @@ void Mortals::disturb(CpuId self, std::uint64_t draw, Instant now, std::function
 {
     Slot& slot{slots_[draw % slot_count]};
     std::uint64_t const serial{slot.serial.load(std::memory_order_acquire)};
-    unsigned const kind{static_cast<unsigned>(draw / 4 % 16)};
-    if (serial == 0 || kind < 3) {
+    unsigned const kind{static_cast<unsigned>(draw / 8 % 16)};
+    if (serial == 0 || kind < 5) {
         if (!slot.is_in_use.exchange(true, std::memory_order_acquire)) {
-            slot.serial.load(std::memory_order_relaxed) == 0 ? create(self, slot, draw / 64, now)
+            slot.serial.load(std::memory_order_relaxed) == 0 ? create(self, slot, draw / 128, now)
                                                              : destroy(self, slot, now);
             slot.is_in_use.store(false, std::memory_order_release);
         }
-    } else if (kind < 6) {
-        return pause(self, slot, draw / 64, now, std::move(done));
+    } else if (kind < 8) {
+        return pause(self, slot, draw / 128, now, std::move(done));
     } else if (Domain* const domain{core().find(slot.id, serial)}; domain != nullptr) {
-        steer(self, *domain, draw / 64, now);
+        steer(self, *domain, draw / 128, now);
     }
     done();
 }

@@ -28,7 +28,7 @@ struct StormContext {
 
 class Mortals {
 public:
-    static constexpr unsigned slot_count = 3;
+    static constexpr unsigned slot_count = 8;
     static constexpr unsigned most_vcpus = 4; // of a domain
     static constexpr DomainId::Rep first_id = 100;
 

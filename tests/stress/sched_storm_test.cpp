@@ -104,6 +104,27 @@ TEST_P(SchedulerStorm, FourPcpusOnTwoNodesKeepEveryPromise) { weather({2, 2, 1, 
 
 TEST_P(SchedulerStorm, EightThreadsOfFourCoresKeepEveryPromise) { weather({2, 2, 2, {4, 6, 2, 8, 4}}); }
 
+// On 16 pCPUs NV_STORM_DEATHS domains (170) end and a tenth as many pCPUs leave, in each of NV_STORM_SEEDS storms (1),
+// which begin with NV_STORM_SEED. make soak has twenty of 500.
+TEST_P(SchedulerStorm, DomainsAndPcpusOfALargerMachineComeAndGo)
+{
+    using namespace std::chrono_literals;
+    unsigned long const first{from_environment("NV_STORM_SEED", 1)};
+    unsigned long const seeds{from_environment("NV_STORM_SEEDS", 1)};
+    unsigned long const deaths{from_environment("NV_STORM_DEATHS", 170)};
+    for (unsigned long seed = first; seed < first + seeds && !HasFailure(); ++seed) {
+        SCOPED_TRACE("NV_STORM_SEED=" + std::to_string(seed));
+        std::fprintf(stderr, "storm: %s, NV_STORM_SEED=%lu\n", GetParam().c_str(), seed);
+        Storm storm{*sched::find_policy(GetParam()), {2, 4, 2, {4, 8, 4}}, seed};
+        auto const give_up = Storm::Clock::now() + 5min;
+        while (!HasFailure() && Storm::Clock::now() < give_up &&
+               (storm.count(Happening::deaths) < deaths || storm.count(Happening::departures) < deaths / 10))
+            storm.round(200ms);
+        EXPECT_GE(storm.count(Happening::deaths), deaths);
+        EXPECT_GE(storm.count(Happening::departures), deaths / 10);
+    }
+}
+
 // In a storm somebody else's event covers for one that is lost; here nobody's does.
 TEST_P(SchedulerStorm, NoEventIsLostBetweenBlockAndNotify)
 {
