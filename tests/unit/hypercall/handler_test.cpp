@@ -111,6 +111,13 @@ TEST_F(Hypercalls, RangesThatAreNotAllThereAreRefusedBeforeAnythingIsWritten)
     EXPECT_EQ(memory(), before);
 }
 
+TEST_F(Hypercalls, ARangeThatLeavesTheLowerHalfIsRefusedEvenIfItBeginsInIt)
+{
+    static_cast<void>(caller.page(address_limit - guest_page_bytes));
+    EXPECT_EQ(call(Number::run_state, 0, address_limit - sizeof(RunStateRecord)), 0);
+    EXPECT_EQ(call(Number::run_state, 0, address_limit - sizeof(RunStateRecord) + 1), value_of(Error::bad_address));
+}
+
 TEST_F(Hypercalls, RunStateIsWrittenWhole)
 {
     EXPECT_EQ(call(Number::run_state, 1, beside - 8), 0);
