@@ -1,4 +1,4 @@
-// Many VMs that come, pause and go at random times, whatever they are doing: none is left running, and every page comes
+// Many VMs that come, pause and go at random times, whatever they are doing: none is left running, and their pages come
 // back.
 #include "arch/x86_64/console.hpp"
 #include "boot/selftest.hpp"
@@ -128,8 +128,12 @@ HV_SELFTEST(vm_many_come_and_go)
         HV_CHECK(storm.made == storm.destroyed && storm.made >= count);
         HV_CHECK((*vms).vms.empty());
         arch::say("# {} VMs came and went", storm.destroyed);
-        if (round == 1)
-            HV_CHECK(before == all_free_pages());
+        // Times differ, so that stacks or timers of a pCPU may be one more than ever before; what a VM, a vCPU or a
+        // domain loses would be forty times as much.
+        constexpr std::uint64_t growth = 8;
+        auto const after = all_free_pages();
+        for (NodeId const node : pages().usable())
+            HV_CHECK(round == 0 || after[node.value()] + growth >= before[node.value()]);
     }
 }
 
