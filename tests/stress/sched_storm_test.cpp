@@ -18,6 +18,11 @@
 //   pcpu_down waits for nobody                        assertion in the run queue
 //   block by load and store                           a game of ping-pong ends
 //   accounting arms its timer after the lock          a pCPU that has left does the accounting
+//   a grace period that one pCPU alone passes         TSan: use after free
+//   a domain ends while its vCPUs run                 what is gone runs
+//   a retired guest can be found                      TSan: use after free
+//   a pCPU that leaves keeps the guests' timers       timers are armed where nobody is
+//   a vCPU is made where no pCPU is any more          it is switched in there
 #include "tests/stress/storm.hpp"
 
 #include <gtest/gtest.h>

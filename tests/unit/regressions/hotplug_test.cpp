@@ -65,6 +65,28 @@ TEST(Regression, E17_AVcpuWhoseEveryPcpuHasLeftMayRunAnywhere)
     EXPECT_TRUE(sim.runs(vcpu));
 }
 
+TEST(Regression, E33_AfterASuspendEveryVcpuIsBackOnThePcpuThatItIsPinnedTo)
+{
+    Sim sim{4};
+    std::vector<Vcpu*> pinned;
+    for (unsigned i = 0; i < 4; ++i) {
+        pinned.push_back(&sim.vcpu(i));
+        set_hard(sim, *pinned.back(), cpus({i}));
+        sim.start(*pinned.back());
+    }
+    for (unsigned const leaving : {3u, 2u, 1u})
+        sim.on(0, [&](CpuId self, Instant now) {
+            EXPECT_TRUE(sim.system().offline(self, cpu(leaving), Absence::for_a_while, now).ok());
+        });
+    sim.run(ms(100));
+    for (unsigned const returning : {1u, 2u, 3u})
+        sim.on(0, [&] { EXPECT_TRUE(sim.system().online(cpu(returning)).ok()); });
+    for (unsigned i = 0; i < 4; ++i) {
+        EXPECT_EQ(pinned[i]->hard_affinity, cpus({i}));
+        EXPECT_EQ(&sim.current(i), pinned[i]);
+    }
+}
+
 TEST(Regression, E43_APcpuOutsideThePoolIsNotTickledAndDoesNotSteal)
 {
     Sim sim{3};
