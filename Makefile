@@ -252,7 +252,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test page-test soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
+.PHONY: help run test page-test ab-test soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -264,6 +264,7 @@ help:
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
+#: make ab-test  nv ab on changes whose effect is known: half an hour
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, then storms in which ten
 #:               thousand domains end and a thousand pCPUs leave under each policy, ten million operations of the
 #:               page allocator, mutants that tests must notice
@@ -307,6 +308,9 @@ test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-p
 
 page-test: $(O)/nv
 	@scripts/run-tests --page $(O)
+
+ab-test: $(O)/nv $(O)/numavisor.elf
+	tests/ab/ab.py --nv $(O)/nv
 
 soak: $(O)/stress-tsan $(O)/unit-host
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*-*Larger*'
