@@ -264,7 +264,7 @@ help:
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
-#: make ab-test  nv ab on changes whose effect is known: half an hour
+#: make ab-test  nv ab on changes whose effect is known
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, then storms in which ten
 #:               thousand domains end and a thousand pCPUs leave under each policy, ten million operations of the
 #:               page allocator, mutants that tests must notice

@@ -19,12 +19,13 @@ class Case:
     says: str = ""             # ...and what it says, a regular expression
 
 
-def numacredit(setting, figure):
-    return Case(setting, base="numacredit", change=f"numacredit:{setting}", figure=figure)
+def numacredit(setting, figure, part=""):
+    """`part` of the suite: where it shows."""
+    return Case(setting, base="numacredit", change=f"numacredit:{setting}", figure=figure, options=["-k", part] if part else [])
 
 
-def credit(setting, figure):
-    return Case(setting, base="credit", change=f"credit:{setting}", figure=figure)
+def credit(setting, figure, part=""):
+    return Case(f"credit's {setting}", base="credit", change=f"credit:{setting}", figure=figure, options=["-k", part] if part else [])
 
 
 def edit(name, file, old, new, **more):
@@ -33,37 +34,30 @@ def edit(name, file, old, new, **more):
 
 REGRESSIONS = [
     numacredit("tslice_ms=33", "wait_p99"),
-    numacredit("ratelimit_us=1500", "wait_p99"),
-    numacredit("boost_us=500", "switches"),
-    numacredit("allowance_us=1000", "wake_p99"),
-    numacredit("credit_limit_us=5000", "wake_p99"),
-    numacredit("steal_gain_us=40000", "wait_p99"),
-    numacredit("away_gain_us=60000", "home"),
-    numacredit("wake_placement=0", "home"),
-    credit("migration_delay_us=1000", "cpu"),
-    credit("smt_power_savings=1", "throughput"),
-    credit("tickle_one_idle=0", "switches"),
+    numacredit("tslice_ms=31", "share_error", "1cpu"),
+    numacredit("ratelimit_us=1100", "wake_p50", "1cpu"),
+    numacredit("allowance_us=0", "share_error", "1cpu"),
+    numacredit("credit_limit_us=5000", "wait_p50", "wakelat"),
+    numacredit("credit_limit_us=2000", "wait_p99", "wakelat"),
+    numacredit("steal_gain_us=40000", "switches", "weights-4cpu"),
+    numacredit("steal_gain_us=60000", "switches", "weights-4cpu"),
+    numacredit("wake_placement=0", "home", "nodeaff-mixed"),
+    numacredit("patience_us=0", "home", "jbb-10-numa"),
+    credit("migration_delay_us=1000", "cpu", "jbb-10"),
+    credit("migration_delay_us=300", "wait_p50", "jbb-10"),
+    credit("tslice_ms=33", "response_p99", "1cpu"),
+    credit("tslice_ms=27", "switches", "4cpu"),
+    credit("ratelimit_us=1200", "wake_p50", "1cpu"),
     edit("slices a tenth shorter", f"{CREDIT}/credit.cpp", ".slice = params_.tslice,", ".slice = Duration{params_.tslice} * 9 / 10,",
-         figure="switches"),
+         figure="wait_p99"),
     edit("caps three percent too low", f"{CREDIT}/accounting.cpp", "ceil_div(domain.cap * period.credits_per_vcpu, 100)",
          "ceil_div(domain.cap * period.credits_per_vcpu, 103)", figure="share_error"),
     edit("heavy domains earn a twentieth less", f"{CREDIT}/accounting.cpp", "ceil_div(period.total * domain.weight * count, period.weight)",
          "ceil_div(period.total * domain.weight * count, period.weight) * (domain.weight > 256 ? 19 : 20) / 20", figure="share_error"),
-    edit("an eighth of the wakers are not boosted", f"{CREDIT}/credit.cpp", "if (woken.prio() == Prio::under && !woken.has(Flag::parked)) {",
-         "if (woken.prio() == Prio::under && !woken.has(Flag::parked) && count(self).vcpu_boost++ % 8 != 0) {", figure="wait_p99"),
-    edit("a quarter of the thieves give up", f"{CREDIT}/balance.cpp", "    for (CpuId const peer : victims) {",
-         "    if ((now.ns() >> 12) % 4 == 0)\n        return nullptr;\n@@", figure="wait_p99"),
     edit("half of the homesick stay away", f"{CREDIT}/balance.cpp", "if (step == BalanceStep::soft && !candidate.useful_preference)",
          "if (step == BalanceStep::soft && (!candidate.useful_preference || (now.ns() >> 10) % 2 == 0))", figure="home"),
     edit("budgets three percent too small", f"{NUMA}/accounting.cpp", "period.ns() * domain.cap / 100", "period.ns() * domain.cap * 97 / 10'000",
          figure="share_error"),
-    edit("time runs faster for the heavy", f"{NUMA}/types.hpp", "return (ran.ns() << VirtualTime::fraction_bits) / weight;",
-         "return (ran.ns() << VirtualTime::fraction_bits) / weight * (weight > 256 ? 103 : 100) / 100;", figure="share_error"),
-    edit("idle pCPUs look half as often for who is homesick", f"{NUMA}/steal.cpp", "    if (params_.wake_placement)\n",
-         "    if (params_.wake_placement && (now.ns() >> 14) % 2 == 0)\n", figure="home"),
-    numacredit("patience_us=0", "home"),
-    edit("wake-ups disturb nobody a tenth of the time", f"{CREDIT}/tickle.cpp", "    bool const beats_current{woken.prio() > current};",
-         "    bool const beats_current{woken.prio() > current && count(self).vcpu_boost % 10 != 0};", figure="wait_p99"),
 ]
 
 NEUTRAL = [
