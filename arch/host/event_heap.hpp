@@ -28,6 +28,13 @@ public:
     [[nodiscard]] Event const& earliest() const { return events_.front(); }
     [[nodiscard]] bool is_pending(Slot slot) const { return slot < position_.size() && position_[slot] != 0; }
 
+    // Of a pending one.
+    [[nodiscard]] Instant when(Slot slot) const
+    {
+        HV_ASSERT(is_pending(slot));
+        return events_[position_[slot] - 1].when;
+    }
+
     // Replaces what is pending in the slot, if anything; it counts as created now.
     void put(Slot slot, Instant when)
     {

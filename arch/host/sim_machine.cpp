@@ -6,7 +6,7 @@
 namespace hv::arch {
 
 SimMachine::SimMachine(MachineShape const& shape, SimCosts costs, std::size_t trace_bytes_per_pcpu)
-    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()),
+    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()), left_(shape.topology().pcpus.size()),
       trace_memory_(shape.topology().pcpus.size())
 {
     for (auto& memory : trace_memory_)
@@ -19,16 +19,22 @@ SimMachine::~SimMachine() = default;
 
 void SimMachine::run_until(Instant end)
 {
-    while (!events_.empty() && events_.earliest().when <= end) {
-        EventHeap::Event const event{events_.earliest()};
-        events_.drop(event.slot);
-        now_ = std::max(now_, event.when);
-        ++events_handled_;
-        handle(event.slot);
-        carry_out_reschedules();
-        client_->settled(now_);
-    }
+    if (costs_.by_turns)
+        run_by_turns(end);
+    else
+        while (!events_.empty() && events_.earliest().when <= end)
+            step(EventHeap::Event{events_.earliest()});
     now_ = std::max(now_, end);
+}
+
+void SimMachine::step(EventHeap::Event const& event)
+{
+    events_.drop(event.slot);
+    now_ = std::max(now_, event.when);
+    ++events_handled_;
+    handle(event.slot);
+    carry_out_reschedules();
+    client_->settled(now_);
 }
 
 void SimMachine::handle(EventHeap::Slot slot)
@@ -68,13 +74,15 @@ void SimMachine::reschedule_all()
         wanted_.set(cpu);
     }
     carry_out_reschedules();
+    if (costs_.by_turns)
+        stop_all_but(turn_);
 }
 
 // --- port
 
 void SimMachine::tickle(CpuId cpu) noexcept
 {
-    std::uint32_t const slot{cpu.value() * slots_per_pcpu + ipi_slot};
+    EventHeap::Slot const slot{request_slot(cpu)};
     if (cpu == executing_ && !is_waking_ && delayed_.test(cpu) &&
         !client_->wake_cost(cpu)) { // It has a reason of its own to decide now.
         delayed_.clear(cpu);
@@ -87,6 +95,10 @@ void SimMachine::tickle(CpuId cpu) noexcept
     bool const is_own{cpu == executing_};
     Duration const usual{!is_own ? costs_.ipi : is_waking_ ? costs_.wake : Duration{}};
     Duration const cost{client_->wake_cost(cpu).value_or(usual)};
+    if (costs_.by_turns && !is_own && cpu != turn_) {
+        left_[cpu.value()] = cost;
+        return;
+    }
     if (cost == Duration{}) {
         wanted_.set(cpu);
         return;

@@ -6,6 +6,10 @@
 // requests to that pCPU are dropped. Timers from timer 16 on (see sched/pool.hpp: the wake-ups of vCPUs) are told apart
 // by their number alone: arming one on another pCPU moves it, and the client says on which pCPU it is handled.
 // Scheduler code takes no time. The rules are those of docs/scenario-format.md. Single-threaded. Floor: arch/host.
+//
+// pCPUs may also take turns, like those of a host that executes all of them on one thread: only one makes progress at a
+// time, until it has nothing to do or a timer is due. That timer's pCPU serves it and decides; then the next one by
+// number has its turn. What another pCPU asks of one waits for its turn (sim_turns.cpp).
 #pragma once
 
 #include "arch/host/event_heap.hpp"
@@ -28,6 +32,11 @@ public:
     [[nodiscard]] virtual CpuId place_of(TimerId id, CpuId armed_on) = 0;
     // What the wake-up takes that asks `cpu` for a reschedule right now; nothing: what the machine's do.
     [[nodiscard]] virtual std::optional<Duration> wake_cost(CpuId) const { return std::nullopt; }
+    // Of a machine whose pCPUs take turns: whether somebody runs on `cpu`; and who runs there stands still from `now`
+    // on, or goes on.
+    [[nodiscard]] virtual bool is_busy(CpuId) const { return false; }
+    virtual void turn_ends(CpuId, Instant) {}
+    virtual void turn_begins(CpuId, Instant) {}
     // After each event and its reschedules; for invariants.
     virtual void settled(Instant) {}
 
@@ -36,9 +45,10 @@ protected:
 };
 
 struct SimCosts {
-    Duration ipi;        // from a request to the reschedule of another pCPU
-    Duration timer_late; // timers of the scheduler fire up to this late
-    Duration wake{};     // from a vCPU's wake-up by its timer to the reschedule of the same pCPU
+    Duration ipi;         // from a request to the reschedule of another pCPU
+    Duration timer_late;  // timers of the scheduler fire up to this late
+    Duration wake{};      // from a vCPU's wake-up by its timer to the reschedule of the same pCPU
+    bool by_turns{false}; // pCPUs take turns; the costs count what their pCPU executes
 };
 
 class SimMachine final : public Machine {
@@ -84,6 +94,14 @@ private:
     {
         return static_cast<std::uint32_t>(requested_.size()) * slots_per_pcpu;
     }
+    void step(EventHeap::Event const& event);
+    void run_by_turns(Instant end);
+    void pass_turn();
+    void stop_all_but(CpuId cpu);
+    void give_turn(CpuId cpu);
+    [[nodiscard]] bool has_work(CpuId cpu) const;
+    [[nodiscard]] CpuId pcpu_of(EventHeap::Slot slot);
+    [[nodiscard]] static EventHeap::Slot request_slot(CpuId cpu) { return cpu.value() * slots_per_pcpu + ipi_slot; }
     void handle(EventHeap::Slot slot);
     void carry_out_reschedules();
     [[nodiscard]] Duration lateness();
@@ -98,11 +116,14 @@ private:
     std::uint64_t late_state_{88172645463325252ull};
     std::uint64_t last_stamp_{0};
     EventHeap events_;
-    std::vector<CpuId> armed_on_; // by moving timer
-    bool is_waking_{false};       // the event is a vCPU's timer
-    CpuMask delayed_;             // asked for by a wake-up, on its way
-    CpuMask wanted_;              // reschedules to carry out after this event
-    std::vector<char> requested_; // asked for, not carried out yet
+    std::vector<CpuId> armed_on_;               // by moving timer
+    bool is_waking_{false};                     // the event is a vCPU's timer
+    CpuMask delayed_;                           // asked for by a wake-up, on its way
+    CpuMask wanted_;                            // reschedules to carry out after this event
+    std::vector<char> requested_;               // asked for, not carried out yet
+    CpuId turn_{};                              // whose turn it is, where pCPUs take turns...
+    std::optional<CpuId> interrupted_;          // ...and whose it was before a timer was due
+    std::vector<std::optional<Duration>> left_; // by pCPU: of a request's cost, while it is not its turn
     std::vector<std::vector<std::byte>> trace_memory_;
     HostMemory memory_;
 };

@@ -67,6 +67,7 @@ public:
     {
         return static_cast<sched::placement::Rule>(header().placement);
     }
+    [[nodiscard]] bool by_turns() const { return (header().flags & flag_by_turns) != 0; }
     [[nodiscard]] bool placement_is_strict() const { return (header().flags & flag_placement_strict) != 0; }
     [[nodiscard]] sched::placement::Smt placement_smt() const
     {

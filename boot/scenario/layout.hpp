@@ -64,7 +64,9 @@ struct TableRef {
 inline constexpr std::uint32_t flag_firmware_numa = 1u << 0;    // the firmware describes the nodes (SRAT, SLIT)
 inline constexpr std::uint32_t flag_placement_strict = 1u << 1; // a domain that placement cannot place is refused
 inline constexpr std::uint32_t flag_placement_cores = 1u << 2;  // placement counts cores, not threads
-inline constexpr std::uint32_t known_flags = flag_firmware_numa | flag_placement_strict | flag_placement_cores;
+inline constexpr std::uint32_t flag_by_turns = 1u << 3;         // pCPUs take turns (simulator)
+inline constexpr std::uint32_t known_flags =
+    flag_firmware_numa | flag_placement_strict | flag_placement_cores | flag_by_turns;
 
 struct Header {
     std::uint32_t magic;

@@ -44,6 +44,8 @@ bool Checker::check_header()
         return refuse("header.trace_ring_kib", offset_of(&h.trace_ring_kib), h.trace_ring_kib, "0 or a power of two");
     if ((h.flags & ~known_flags) != 0)
         return refuse("header.flags", offset_of(&h.flags), h.flags, "known flags only");
+    if ((h.flags & flag_by_turns) != 0 && ref(Table::model).count != 0)
+        return refuse("header.flags", offset_of(&h.flags), h.flags, "no turns, where there is a model");
     return time("header.warmup_ns", h.warmup_ns) && time("header.duration_ns", h.duration_ns, 1) &&
            time("header.cpu_bringup_stagger_ns", h.cpu_bringup_stagger_ns) && time("header.ipi_ns", h.ipi_ns) &&
            time("header.ctxsw_ns", h.ctxsw_ns) && time("header.timer_late_ns", h.timer_late_ns) &&

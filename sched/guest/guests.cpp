@@ -243,6 +243,24 @@ void Guests::suspend_phase(CpuId self, Guest& guest, Instant now)
         guest.left = Duration::from_ns(1);
 }
 
+void Guests::stand_still(CpuId self, Instant now)
+{
+    Vcpu& current{*core_.pool().pcpu(self).current};
+    if (current.is_idle() || !of(current).computing)
+        return;
+    Guest& guest{of(current)};
+    if (guest.resumed > now) // The rest of its context switch is still to come.
+        guest.left += guest.resumed - now;
+    suspend_phase(self, guest, now);
+}
+
+void Guests::go_on(CpuId self, Instant now)
+{
+    Vcpu& current{*core_.pool().pcpu(self).current};
+    if (!current.is_idle() && of(current).computing)
+        resume_phase(self, of(current), now);
+}
+
 void Guests::resume_phase(CpuId self, Guest& guest, Instant from)
 {
     guest.resumed = from;

@@ -176,6 +176,9 @@ public:
     {
         return cpu == woken_on_ ? wake_cost_ : std::nullopt;
     }
+    // For a simulated machine: work on `self` stands still from `now` on, or goes on.
+    void stand_still(CpuId self, Instant now);
+    void go_on(CpuId self, Instant now);
     // For the current vCPU of `self` (or, with Driver::events, one that is about to wake).
     Outcome perform(CpuId self, Guest& guest, Action const& action, Instant now);
 

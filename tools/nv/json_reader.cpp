@@ -34,6 +34,8 @@ std::int64_t Reader::signed_number() const
     return value_->negative ? -magnitude : magnitude;
 }
 
+bool Reader::truth() const { return value_->kind == Json::Kind::boolean ? value_->boolean : number(0, 1) == 1; }
+
 bool Reader::boolean() const
 {
     expect(Json::Kind::boolean);

@@ -34,6 +34,7 @@ public:
     [[nodiscard]] std::uint64_t number(std::uint64_t low, std::uint64_t high) const;
     [[nodiscard]] std::int64_t signed_number() const;
     [[nodiscard]] bool boolean() const;
+    [[nodiscard]] bool truth() const; // true, false, 1 or 0, which --set makes of them
     // At most `most` bytes of printable text; empty only if it may be.
     [[nodiscard]] std::string text(std::size_t most, bool may_be_empty = false) const;
     [[nodiscard]] std::vector<Reader> list() const;

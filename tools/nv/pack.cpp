@@ -87,7 +87,7 @@ private:
                 .ratelimit_us = scenario_.ratelimit_us,
                 .trace_mask = scenario_.trace_mask,
                 .trace_ring_kib = scenario_.trace_ring_kib,
-                .flags = (machine.firmware_numa ? flag_firmware_numa : 0) |
+                .flags = (machine.firmware_numa ? flag_firmware_numa : 0) | (machine.by_turns ? flag_by_turns : 0) |
                          (scenario_.placement.strict ? flag_placement_strict : 0) |
                          (scenario_.placement.smt == sched::placement::Smt::cores ? flag_placement_cores : 0),
                 .placement = static_cast<std::uint32_t>(scenario_.placement.rule),

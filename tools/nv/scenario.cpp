@@ -14,7 +14,7 @@ namespace {
 using namespace hv::scenario;
 
 // What --set reaches by path; any other key is a parameter of the policy.
-constexpr std::array<std::string_view, 18> settable{"warmup_ns",
+constexpr std::array<std::string_view, 19> settable{"warmup_ns",
                                                     "duration_ns",
                                                     "sched.tslice_ms",
                                                     "sched.ratelimit_us",
@@ -23,6 +23,7 @@ constexpr std::array<std::string_view, 18> settable{"warmup_ns",
                                                     "machine.ctxsw_ns",
                                                     "machine.timer_late_ns",
                                                     "machine.wake_ns",
+                                                    "machine.by_turns",
                                                     "trace.ring_kib",
                                                     "trace.mask",
                                                     "placement",
@@ -192,6 +193,8 @@ Scenario parse_scenario(std::string_view text, std::string_view file, Overrides 
     scenario.machine = parse_machine(top["machine"], schema);
     if (std::optional<Reader> const model = of_schema_2(top, "memory_model", schema))
         scenario.memory_model = parse_memory_model(*model);
+    if (scenario.machine.by_turns && scenario.memory_model)
+        top["machine"].refuse("by_turns and a memory_model do not go together, leave one of them out");
     scenario.domains = parse_domains(top["domains"], schema, scenario.machine, scenario.memory_model.has_value());
     if (std::optional<Reader> const label = of_schema_2(top, "label", schema))
         scenario.label = label->text(sizeof(ShortText) - 1);

@@ -148,6 +148,8 @@ Machine parse_machine(Reader const& reader, unsigned schema)
     machine.timer_late_ns = number_or(object, "timer_late_ns", 2, 0, max_time_ns, 0);
     if (std::optional<Reader> const wake = of_schema_2(object, "wake_ns", schema))
         machine.wake_ns = wake->number(0, max_time_ns);
+    if (std::optional<Reader> const turns = of_schema_2(object, "by_turns", schema))
+        machine.by_turns = turns->truth();
     object.finish();
     return machine;
 }

@@ -47,7 +47,7 @@ void parse_placement(ObjectReader& top, unsigned schema, Placement& placement)
     if (std::optional<Reader> const rule = of_schema_2(top, "placement", schema))
         placement.rule = parse_rule(*rule);
     if (std::optional<Reader> const strict = of_schema_2(top, "placement_strict", schema)) {
-        placement.strict = strict->value().kind == Json::Kind::boolean ? strict->boolean() : strict->number(0, 1) == 1;
+        placement.strict = strict->truth();
         if (placement.strict && placement.rule == Rule::none)
             strict->refuse(
                 "says what becomes of a domain that cannot be placed, but none are placed: add \"placement\"");

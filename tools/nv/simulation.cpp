@@ -48,7 +48,10 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
                                          static_cast<unsigned>(view.nodes().size()),
                                          {view.distances().begin(), view.distances().end()}},
       machine_{shape_,
-               {.ipi = view.costs().ipi, .timer_late = view.costs().timer_late, .wake = view.costs().wake},
+               {.ipi = view.costs().ipi,
+                .timer_late = view.costs().timer_late,
+                .wake = view.costs().wake,
+                .by_turns = view.by_turns()},
                config_.trace_bytes_per_pcpu}
 {
     machine_.set_client(*this);
@@ -111,6 +114,8 @@ std::optional<Duration> Simulation::wake_cost(CpuId cpu) const
 {
     return system_ == nullptr ? std::nullopt : system_->guests().wake_cost(cpu);
 }
+
+bool Simulation::is_busy(CpuId cpu) const { return !system_->core().pool().pcpu(cpu).current->is_idle(); }
 
 void Simulation::settled(Instant now)
 {

@@ -32,6 +32,9 @@ private:
     void reschedule(CpuId self, Instant now) override;
     CpuId place_of(TimerId id, CpuId armed_on) override;
     [[nodiscard]] std::optional<Duration> wake_cost(CpuId cpu) const override;
+    [[nodiscard]] bool is_busy(CpuId cpu) const override;
+    void turn_ends(CpuId cpu, Instant now) override { system_->guests().stand_still(cpu, now); }
+    void turn_begins(CpuId cpu, Instant now) override { system_->guests().go_on(cpu, now); }
     void settled(Instant now) override;
 
     SimulationConfig config_;

@@ -80,6 +80,22 @@ TEST(ScenarioModel, RefusalsNameThePlaceAndWhatIsAllowed)
         EXPECT_NE(model_refusal(text).find(expected), std::string::npos) << model_refusal(text);
 }
 
+TEST(ScenarioModel, IsNotForAMachineWhosePcpusTakeTurns)
+{
+    Overrides const by_turns{.settings = {"machine.by_turns=true"}};
+    Scenario s{parse_scenario(file("", R"({"kind": "hog"})"), "f", by_turns)};
+    ASSERT_TRUE(validate(pack(s)).ok());
+    EXPECT_TRUE(validate(pack(s))->by_turns());
+    EXPECT_NE(
+        model_refusal(file(named, jbb), by_turns).find("$.machine: by_turns and a memory_model do not go together"),
+        std::string::npos);
+    s = parse_scenario(file(named, jbb), "f");
+    ASSERT_TRUE(validate(pack(s)).ok());
+    EXPECT_FALSE(validate(pack(s))->by_turns());
+    s.machine.by_turns = true;
+    EXPECT_THROW(static_cast<void>(pack(s)), Error);
+}
+
 TEST(ScenarioModel, TheImageCarriesItWhole)
 {
     Scenario const s{parse_scenario(file(R"({"link_mbps": 1234})", R"({"kind": "fork", "partner": 1, "parent": true})",

@@ -187,7 +187,8 @@ TEST(ScenarioParser, TheCommandLineChangesWhatTheFileSays)
     Overrides const overrides{.seed = 9,
                               .policy = "null",
                               .settings = {"sched.tslice_ms=5", "duration_ns=0x10", "trace.ring_kib=8", "depth=7",
-                                           "placement=numavisor", "placement_smt=cores", "placement_strict=true"}};
+                                           "placement=numavisor", "placement_smt=cores", "placement_strict=true",
+                                           "machine.by_turns=true"}};
     Scenario const s = parse_scenario(small_scenario, "f.json", overrides); // Schema 1 gets keys of schema 2.
     EXPECT_EQ(s.run_name(), "small-null-9");
     EXPECT_EQ(s.tslice_ms, 5u);
@@ -196,6 +197,7 @@ TEST(ScenarioParser, TheCommandLineChangesWhatTheFileSays)
     EXPECT_EQ(s.placement.rule, sched::placement::Rule::numavisor);
     EXPECT_EQ(s.placement.smt, sched::placement::Smt::cores);
     EXPECT_TRUE(s.placement.strict);
+    EXPECT_TRUE(s.machine.by_turns);
     EXPECT_EQ(s.policy_params, (std::vector<std::pair<std::string, std::int64_t>>{{"depth", 7}}));
 }
 

@@ -33,12 +33,20 @@ public:
             on_reschedule(self);
     }
     CpuId place_of(TimerId, CpuId armed_on) override { return place.value_or(armed_on); }
+    [[nodiscard]] bool is_busy(CpuId cpu) const override { return busy.test(cpu); }
+    void turn_ends(CpuId cpu, Instant now) override { note_turn("stops", cpu, now); }
+    void turn_begins(CpuId cpu, Instant now) override { note_turn("goes on", cpu, now); }
+    void note_turn(char const* what, CpuId cpu, Instant now)
+    {
+        log.push_back(std::to_string(cpu.value()) + " " + what + " at " + std::to_string(now.ns()));
+    }
     void settled(Instant) override { ++settled_count; }
 
     std::vector<std::string> log;
     std::function<void(CpuId, TimerId)> on_timer;
     std::function<void(CpuId)> on_reschedule;
     std::optional<CpuId> place;
+    CpuMask busy; // where pCPUs take turns
     int settled_count{0};
 };
 
@@ -248,6 +256,51 @@ TEST(MachineShape, WorksOutWhoSharesWhat)
     EXPECT_FALSE(topology.same_socket(cpu(3), cpu(4)));
     EXPECT_EQ(topology.distance(NodeId{0}, NodeId{0}), local_distance);
     EXPECT_EQ(topology.distance(NodeId{0}, NodeId{1}), default_remote_distance);
+}
+
+class SimMachineByTurns : public SimMachineTest {
+protected:
+    SimMachineByTurns()
+        : SimMachineTest{
+              {.ipi = Duration::from_ns(50), .timer_late = {}, .wake = Duration::from_ns(30), .by_turns = true}}
+    {
+    }
+};
+
+TEST_F(SimMachineByTurns, ATimerThatIsDueIsServedAndEndsTheTurn)
+{
+    client.busy = CpuMask::of(cpu(0)) | CpuMask::of(cpu(1));
+    machine.arm(cpu(1), TimerId{1}, at(40));
+    machine.arm(cpu(2), TimerId{1}, at(60));
+    machine.run_until(at(100));
+    EXPECT_EQ(client.log, (Log{"0 stops at 40", "1 goes on at 40", "timer 1 on 1 at 40", "1 stops at 60",
+                               "timer 1 on 2 at 60", "0 goes on at 60"}));
+}
+
+TEST_F(SimMachineByTurns, ARequestWaitsUntilWhoeverHasTheTurnHasNothingToDo)
+{
+    constexpr TimerId phase{3};
+    client.busy = CpuMask::of(cpu(0));
+    client.on_timer = [&](CpuId, TimerId) {
+        if (machine.now() == at(10)) {
+            machine.tickle(cpu(2));
+            machine.arm(cpu(0), phase, at(100));
+        } else {
+            client.busy = {};
+        }
+    };
+    machine.arm(cpu(0), phase, at(10));
+    machine.run_until(at(1000));
+    EXPECT_EQ(client.log, (Log{"timer 3 on 0 at 10", "timer 3 on 0 at 100", "reschedule 2 at 150"}));
+}
+
+TEST_F(SimMachineByTurns, WhoServesAWakeUpKeepsTheTurnUntilItHasDecided)
+{
+    client.busy = CpuMask::of(cpu(0)) | CpuMask::of(cpu(1));
+    client.on_timer = [&](CpuId self, TimerId) { machine.tickle(self); };
+    machine.arm(cpu(2), TimerId{16}, at(10));
+    machine.run_until(at(1000));
+    EXPECT_EQ(client.log, (Log{"0 stops at 10", "timer 16 on 2 at 10", "reschedule 2 at 40", "1 goes on at 40"}));
 }
 
 } // namespace
