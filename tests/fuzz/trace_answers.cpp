@@ -58,13 +58,13 @@ void why(Bytes file, std::uint32_t vcpu)
 }
 
 // What comes out is a scenario that nv takes.
-void replay(Bytes file)
+void replay(Bytes file, HostPcpus host)
 {
     WakePairs pairs;
     TraceStream first{file};
     while (std::optional<Record> const record = first.next())
         pairs.record(*record, hertz);
-    Recorder recorder{pairs, hertz};
+    Recorder recorder{pairs, hertz, host};
     TraceStream stream{file};
     while (std::optional<Record> const record = stream.next())
         recorder.record(*record);
@@ -91,5 +91,6 @@ HV_FUZZ_TARGET(trace_answers)
     TraceFigures const figures{figures_of(bytes)};
     for (std::size_t i = 0; i < std::min<std::size_t>(figures.vcpus.size(), 3); ++i)
         why(bytes, hv::sched::trace::pack_vcpu(figures.vcpus[i].domain, figures.vcpus[i].vcpu));
-    replay(bytes);
+    replay(bytes, HostPcpus::side_by_side);
+    replay(bytes, HostPcpus::by_turns);
 }

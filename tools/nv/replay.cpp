@@ -73,12 +73,17 @@ bool WakePairs::is_notification(std::uint32_t waker, std::uint32_t wakee, bool i
     return counts.then_blocks * 2 >= counts.here || counts.elsewhere >= counts.here;
 }
 
-std::uint64_t Recorder::ns_of(std::uint64_t stamp) const
+std::uint64_t Recorder::ns_of(std::uint64_t ticks) const
 {
     // A damaged stamp may lie beyond all that 64 bits can say; a scenario of such a length is refused.
     constexpr double most_ns = 1e18;
-    double const ns = static_cast<double>(stamp - scene_.first()) * 1e9 / static_cast<double>(hz_);
+    double const ns = static_cast<double>(ticks) * 1e9 / static_cast<double>(hz_);
     return static_cast<std::uint64_t>(std::min(ns, most_ns));
+}
+
+std::uint64_t Recorder::clock_of(std::uint32_t pcpu) const
+{
+    return host_ == HostPcpus::by_turns ? ns_of(turns_.executed(pcpu)) : now();
 }
 
 void Recorder::add(Live& vcpu, StepKind kind, std::uint64_t ns, std::uint32_t target)
@@ -94,12 +99,13 @@ void Recorder::place(Live& vcpu, std::uint32_t pcpu)
 }
 
 // Who is not seen before was in the state that it leaves, since the trace began.
-Recorder::Live& Recorder::find(std::uint32_t packed, std::optional<RunState> from)
+Recorder::Live& Recorder::find(std::uint32_t packed, RunState from, std::uint32_t pcpu)
 {
     auto const [at, is_new] = vcpus_.try_emplace(packed);
-    if (is_new && from) {
-        at->second.is_running = *from == RunState::running;
-        at->second.is_blocked = *from == RunState::blocked || *from == RunState::offline;
+    if (is_new) {
+        at->second.on = pcpu;
+        at->second.is_running = from == RunState::running;
+        at->second.is_blocked = from == RunState::blocked || from == RunState::offline;
     }
     return at->second;
 }
@@ -112,28 +118,31 @@ void Recorder::record(Record const& record)
     bool const goes_on = is(record, Event::continue_running);
     bool const is_idle = record.word_count == 0 || is_idle_vcpu(record.word_store[0]);
     arrives_on_idle_ = scene_.is_idle(record.pcpu);
+    if (host_ == HostPcpus::by_turns)
+        turns_.record(record, scene_, next_);
     scene_.record(record);
     request(record);
     if (is(record, Event::ratelimit) || (goes_on && !is_idle))
-        end_waits(record.pcpu, std::nullopt, 0);
+        end_waits(record.pcpu, std::nullopt);
     if (change && change->from == RunState::running)
         left_runnable_[record.pcpu] = change->to == RunState::runnable && !is_idle;
     if (is_idle || (!change && !goes_on))
         return;
     if (goes_on) {
-        place(find(record.word_store[0], RunState::running), record.pcpu);
+        place(find(record.word_store[0], RunState::running, record.pcpu), record.pcpu);
         return;
     }
     this->change(record, *change);
 }
 
 // What it ran since its last step becomes one.
-void Recorder::flush(Live& vcpu, std::uint64_t now)
+void Recorder::flush(Live& vcpu)
 {
-    std::uint64_t const ran = vcpu.ran + (vcpu.is_running ? now - vcpu.since : 0);
+    std::uint64_t const clock = clock_of(vcpu.on);
+    std::uint64_t const ran = vcpu.ran + (vcpu.is_running ? clock - vcpu.since : 0);
     vcpu.ran = 0;
     if (vcpu.is_running)
-        vcpu.since = now;
+        vcpu.since = clock;
     if (ran != 0)
         add(vcpu, StepKind::run, ran);
 }
@@ -141,44 +150,44 @@ void Recorder::flush(Live& vcpu, std::uint64_t now)
 void Recorder::change(Record const& record, RunStateChange change)
 {
     std::uint32_t const packed = record.word_store[0];
-    std::uint64_t const now = ns_of(scene_.now());
-    Live& vcpu = find(packed, change.from);
+    Live& vcpu = find(packed, change.from, record.pcpu);
     bool const creates = change.from == RunState::offline && vcpu.made.steps.empty() && change.to == RunState::runnable;
     if (vcpu.is_blocked && change.to != RunState::blocked && (change.from == RunState::blocked || creates)) {
         woken(packed, vcpu);
-        begin_wait(packed, vcpu, now);
+        begin_wait(packed, vcpu);
     } else if (vcpu.is_blocked && change.to == RunState::running) {
         // How it woke is lost.
-        add(vcpu, StepKind::sleep, std::max<std::uint64_t>(now - vcpu.since, 1));
+        add(vcpu, StepKind::sleep, std::max<std::uint64_t>(now() - vcpu.since, 1));
         vcpu.is_blocked = false;
     }
     if (vcpu.is_running) {
-        vcpu.ran += now - vcpu.since;
-        vcpu.run += now - vcpu.run_since;
+        vcpu.ran += clock_of(vcpu.on) - vcpu.since;
+        vcpu.run += clock_of(vcpu.on) - vcpu.run_since;
     }
     vcpu.is_running = change.to == RunState::running;
     if (vcpu.is_running) {
         place(vcpu, record.pcpu);
-        vcpu.since = vcpu.run_since = now;
+        vcpu.on = record.pcpu;
+        vcpu.since = vcpu.run_since = clock_of(vcpu.on);
         if (vcpu.woken && arrives_on_idle_ && record.pcpu != vcpu.woken_for)
-            moved_.add(now - *vcpu.woken);
-        end_waits(record.pcpu, packed, now);
+            moved_.add(clock_of(vcpu.woken_for) - *vcpu.woken);
+        end_waits(record.pcpu, packed);
     }
     if (change.to != RunState::blocked || vcpu.is_blocked)
         return;
-    flush(vcpu, now);
+    flush(vcpu);
     vcpu.longest = std::max(vcpu.longest, vcpu.run);
     vcpu.run = 0;
     vcpu.is_blocked = true;
-    vcpu.since = now;
+    vcpu.since = now();
 }
 
-void Recorder::begin_wait(std::uint32_t packed, Live& vcpu, std::uint64_t now)
+void Recorder::begin_wait(std::uint32_t packed, Live& vcpu)
 {
     Scene::Vcpu const& seen = *scene_.vcpu(packed);
     if (!seen.pcpu || vcpu.made.steps.empty())
         return;
-    vcpu.woken = now;
+    vcpu.woken = clock_of(*seen.pcpu);
     vcpu.woken_step = vcpu.made.steps.size() - 1;
     vcpu.woken_for = *seen.pcpu;
     vcpu.woken_here = *seen.pcpu == seen.woken_on;
@@ -201,20 +210,20 @@ void Recorder::request(Record const& record)
     } else if (is(record, Event::schedule)) {
         for (std::uint32_t const packed : next_[record.pcpu])
             if (Live& vcpu = vcpus_.at(packed); vcpu.is_asked && !vcpu.decided)
-                vcpu.decided = ns_of(scene_.now());
+                vcpu.decided = clock_of(record.pcpu);
     }
 }
 
 // Somebody arrives on the pCPU, or who runs there is left alone: who woke up for it and is not the one has waited for
 // more than the wake-up, which was over when the pCPU decided.
-void Recorder::end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived, std::uint64_t now)
+void Recorder::end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived)
 {
     std::vector<std::uint32_t>& waiting = next_[pcpu];
     for (std::uint32_t const packed : waiting) {
         Live& vcpu = vcpus_.at(packed);
         bool const by_request = !arrived || left_runnable_[pcpu];
         if (packed == arrived && vcpu.woken)
-            end_wait(vcpu, now - *vcpu.woken, by_request);
+            end_wait(vcpu, clock_of(pcpu) - *vcpu.woken, by_request);
         else if (vcpu.woken && vcpu.decided && by_request)
             learn(vcpu, *vcpu.decided - *vcpu.woken);
         vcpu.woken.reset();
@@ -243,34 +252,33 @@ void Recorder::learn(Live& vcpu, std::uint64_t took)
 void Recorder::woken(std::uint32_t packed, Live& vcpu)
 {
     Scene::Vcpu const& seen = *scene_.vcpu(packed);
-    std::uint64_t const now = ns_of(scene_.now());
     bool const is_elsewhere = seen.pcpu && *seen.pcpu != seen.woken_on;
     vcpu.is_blocked = false;
     if (seen.waker && *seen.waker != packed && pairs_.is_notification(*seen.waker, packed, is_elsewhere)) {
-        Live& waker = find(*seen.waker, RunState::running);
-        flush(waker, now);
+        Live& waker = find(*seen.waker, RunState::running, seen.woken_on);
+        flush(waker);
         add(waker, StepKind::notify, 0, packed);
         add(vcpu, StepKind::wait, 0);
         ++notifications_;
         return;
     }
     // One that never slept begins when the trace does.
-    if (now != vcpu.since)
-        add(vcpu, StepKind::sleep, now - vcpu.since);
+    if (now() != vcpu.since)
+        add(vcpu, StepKind::sleep, now() - vcpu.since);
 }
 
 Recording Recorder::finish()
 {
     Recording recording{.vcpus = {},
-                        .duration_ns = std::max<std::uint64_t>(ns_of(scene_.now()), 1),
+                        .duration_ns = std::max<std::uint64_t>(now(), 1),
                         .wake_ns = median(std::move(here_)),
                         .ipi_ns = median(std::move(elsewhere_.count() != 0 ? elsewhere_ : moved_)),
                         .steps = 0,
-                        .notifications = notifications_};
+                        .notifications = notifications_,
+                        .host = host_};
     for (auto& [packed, vcpu] : vcpus_) {
-        std::uint64_t const end = recording.duration_ns;
-        std::uint64_t const run = vcpu.run + (vcpu.is_running ? end - vcpu.run_since : 0);
-        flush(vcpu, end);
+        std::uint64_t const run = vcpu.run + (vcpu.is_running ? clock_of(vcpu.on) - vcpu.run_since : 0);
+        flush(vcpu);
         // Who has run for longer than ever, and did not block, runs on: longer than any scenario lasts. Others are in
         // the midst of what they always do.
         if (!vcpu.is_blocked && run >= vcpu.longest)

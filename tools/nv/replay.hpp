@@ -10,6 +10,7 @@
 #include "tools/nv/trace_scene.hpp"
 #include "tools/nv/trace_stream.hpp"
 #include "tools/nv/trace_waits.hpp"
+#include "tools/nv/turn_clock.hpp"
 
 #include <cstdint>
 #include <map>
@@ -51,6 +52,12 @@ private:
     bool has_tickle_{false}, has_schedule_{false};
 };
 
+// How the host executed its pCPUs.
+enum class HostPcpus {
+    side_by_side,
+    by_turns, // on one thread: what a vCPU ran, and what its wake-up took, counts as far as its pCPU executed
+};
+
 struct RecordedVcpu {
     std::uint32_t first_pcpu{0};
     std::vector<sched::guest::Step> steps; // targets are packed vCPUs
@@ -64,12 +71,14 @@ struct Recording {
     // Without any by another pCPU, what it took an idle one to come for its vCPU.
     std::uint64_t wake_ns{0}, ipi_ns{0};
     std::uint64_t steps{0}, notifications{0};
+    HostPcpus host{HostPcpus::side_by_side};
 };
 
 class Recorder {
 public:
     // The pairs must outlive the recorder. `last`: stamps after it only close the trace.
-    Recorder(WakePairs const& pairs, std::uint64_t hz, std::uint64_t last = ~0ull) : pairs_{pairs}, hz_{hz}, last_{last}
+    Recorder(WakePairs const& pairs, std::uint64_t hz, HostPcpus host, std::uint64_t last = ~0ull)
+        : pairs_{pairs}, hz_{hz}, host_{host}, last_{last}
     {
     }
 
@@ -82,41 +91,49 @@ private:
         RecordedVcpu made;
         bool is_placed{false}; // first_pcpu is known
         bool is_blocked{false}, is_running{false};
-        std::uint64_t since{0};   // of blocking or running, ns
+        std::uint32_t on{0};      // the pCPU where it runs
+        std::uint64_t since{0};   // of blocking, ns; of running, on the pCPU's clock
         std::uint64_t ran{0};     // of the step that is not over, ns
         std::uint64_t longest{0}; // run between two blocks, ns
         std::uint64_t run{0};     // of the one that is not over, ns, up to...
         std::uint64_t run_since{0};
         std::uint32_t woken_for{0}; // its own pCPU
         std::size_t woken_step{0};
-        std::optional<std::uint64_t> woken;        // when, if nobody came before it on its pCPU so far
+        // When, on the clock of its own pCPU, if nobody came before it there so far.
+        std::optional<std::uint64_t> woken;
         bool woken_here{false}, woken_idle{false}; // on its own pCPU; that pCPU idled
         bool is_asked{false};                      // that pCPU was asked to decide...
         std::optional<std::uint64_t> decided;      // ...and first did
     };
 
-    [[nodiscard]] std::uint64_t ns_of(std::uint64_t stamp) const;
-    [[nodiscard]] Live& find(std::uint32_t packed, std::optional<RunState> from);
+    [[nodiscard]] std::uint64_t ns_of(std::uint64_t ticks) const;
+    [[nodiscard]] std::uint64_t now() const { return ns_of(scene_.now() - scene_.first()); }
+    // What time it is for those that run on the pCPU: all pCPUs have the same, unless they took turns.
+    [[nodiscard]] std::uint64_t clock_of(std::uint32_t pcpu) const;
+    [[nodiscard]] Live& find(std::uint32_t packed, RunState from, std::uint32_t pcpu);
     void change(Record const& record, sched::trace::RunStateChange to);
     void woken(std::uint32_t packed, Live& vcpu);
-    void begin_wait(std::uint32_t packed, Live& vcpu, std::uint64_t now);
+    void begin_wait(std::uint32_t packed, Live& vcpu);
     void request(Record const& record);
-    void end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived, std::uint64_t now);
+    void end_waits(std::uint32_t pcpu, std::optional<std::uint32_t> arrived);
     void end_wait(Live& vcpu, std::uint64_t took, bool was_preemption);
     void learn(Live& vcpu, std::uint64_t took);
-    void flush(Live& vcpu, std::uint64_t now);
+    void flush(Live& vcpu);
     void place(Live& vcpu, std::uint32_t pcpu);
     static void add(Live& vcpu, sched::guest::StepKind kind, std::uint64_t ns, std::uint32_t target = 0);
 
     WakePairs const& pairs_;
-    std::uint64_t hz_, last_;
+    std::uint64_t hz_;
+    HostPcpus host_;
+    std::uint64_t last_;
     Scene scene_;
+    TurnClock turns_;
     std::map<std::uint32_t, Live> vcpus_;
-    std::map<std::uint32_t, std::vector<std::uint32_t>> next_; // by pCPU: who woke up and may be the next there
-    std::map<std::uint32_t, std::uint32_t> last_woken_;        // by pCPU: whom a wake-up there was of
-    std::map<std::uint32_t, bool> left_runnable_;              // by pCPU: whether who left last could have gone on
-    bool arrives_on_idle_{false};                              // the pCPU of the record idled before it
-    WaitSamples moved_;                                        // wake-ups for which another, idle pCPU came
+    TurnClock::Waiting next_;                           // by pCPU: who woke up and may be the next there
+    std::map<std::uint32_t, std::uint32_t> last_woken_; // by pCPU: whom a wake-up there was of
+    std::map<std::uint32_t, bool> left_runnable_;       // by pCPU: whether who left last could have gone on
+    bool arrives_on_idle_{false};                       // the pCPU of the record idled before it
+    WaitSamples moved_;                                 // wake-ups for which another, idle pCPU came
     WaitSamples here_, elsewhere_;
     std::uint64_t notifications_{0};
 };

@@ -66,7 +66,8 @@ ExitCode trace_replay(ReplayOptions const& options)
         }
     }
     TraceStream stream{file};
-    Recorder recorder{pairs, hz, facts.run ? facts.run->last : ~0ull};
+    Recorder recorder{pairs, hz, options.by_turns ? HostPcpus::by_turns : HostPcpus::side_by_side,
+                      facts.run ? facts.run->last : ~0ull};
     {
         Progress progress{"what they do", file.bytes().size()};
         while (std::optional<Record> const record = stream.next()) {

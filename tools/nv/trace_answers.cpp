@@ -49,6 +49,8 @@ void add_replay(CLI::App& trace, ReplayOptions& options)
         .add_option("--affinity", options.affinity,
                     "facts: homes are node affinity; none: they only count; hard: pinned to the home")
         ->capture_default_str();
+    replay.add_flag("--by-turns", options.by_turns,
+                    "The host executed its pCPUs by turns on one thread: count executed time, replay by turns");
     replay.add_option("--name", options.name, "Of the scenario (default: replay- and the trace's)");
     replay.add_option("--policy", options.policy, "Scheduling policy (default: the run's, else credit)");
     replay.add_option("--facts", options.trace.facts, "JSON file with what the trace lacks (default: beside it)");

@@ -39,6 +39,7 @@ struct ReplayOptions {
     std::string output;            // empty: stdout
     std::string name, policy;      // empty: after the trace; the run's, else credit
     std::string affinity{"facts"}; // "facts", "none", "hard"
+    bool by_turns{false};
 };
 
 // A scenario file with what the vCPUs of the trace did. `failed` if the trace is damaged: the file is of what could be

@@ -16,13 +16,13 @@ using sched::guest::StepKind;
 
 constexpr std::uint64_t forever_ns = 1'000'000'000'000'000;
 
-Recording recording_of(Bytes const& file, std::uint64_t last = ~0ull)
+Recording recording_of(Bytes const& file, std::uint64_t last = ~0ull, HostPcpus host = HostPcpus::side_by_side)
 {
     WakePairs pairs;
     TraceStream first{file};
     while (std::optional<Record> const record = first.next())
         pairs.record(*record, hertz);
-    Recorder recorder{pairs, hertz, last};
+    Recorder recorder{pairs, hertz, host, last};
     TraceStream stream{file};
     while (std::optional<Record> const record = stream.next())
         recorder.record(*record);
@@ -180,6 +180,35 @@ TEST(Replay, WhoRunsWhereATimerWasLeftHasNotNotified)
     EXPECT_EQ(found.vcpus.at(0x10001).steps[2 * rounds + 1].kind, StepKind::sleep);
 }
 
+// d1v0 is served after 1 us, and pCPU 1 executes d1v1 only then; later d1v0, awake, waits for d2v0 on the other pCPU.
+TEST(Replay, CountsWhatAHostThatTakesTurnsExecuted)
+{
+    Sample sample;
+    sample.put(1, sample::make(static_cast<std::uint32_t>(sample::Event::tickle), std::nullopt, {1}))
+        .change(1, 1000, 1, 1, State::runnable, State::running)
+        .change(0, 1001, 1, 0, State::runnable, State::running)
+        .change(0, 2001, 1, 0, State::running, State::blocked)
+        .change(0, 2002, idle, 0, State::runnable, State::running)
+        .change(1, 3002, 1, 1, State::running, State::blocked)
+        .change(1, 3003, 2, 0, State::runnable, State::running)
+        .change(0, 5000, 1, 0, State::blocked, State::runnable)
+        .change(1, 6000, 2, 0, State::running, State::blocked)
+        .change(1, 6001, idle, 1, State::runnable, State::running)
+        .change(0, 6011, 1, 0, State::runnable, State::running)
+        .change(0, 6021, 1, 0, State::running, State::blocked);
+    Recording const time{recording_of(sample.file())};
+    EXPECT_EQ(text_of(time.vcpus.at(0x10000).steps), "r1000 s2999+1011 r10");
+    EXPECT_EQ(text_of(time.vcpus.at(0x10001).steps), "r2002");
+    Recording const turns{recording_of(sample.file(), ~0ull, HostPcpus::by_turns)};
+    EXPECT_EQ(text_of(turns.vcpus.at(0x10000).steps), "r1000 s2999+510 r10");
+    EXPECT_EQ(text_of(turns.vcpus.at(0x10001).steps), "r1001");
+    auto const is_by_turns = [](Recording const& of) {
+        return parse_scenario(replay_scenario(of, {}, 2, {.name = "r", .policy = "credit"}), "r").machine.by_turns;
+    };
+    EXPECT_TRUE(is_by_turns(turns));
+    EXPECT_FALSE(is_by_turns(time));
+}
+
 TEST(Replay, ScenarioHasTheFactsAffinities)
 {
     Sample sample;
@@ -219,13 +248,13 @@ TEST(Replay, RefusesATraceWithoutVcpus)
 }
 
 // The trace of the replay, simulated under credit.
-SimulatedTrace replayed(Bytes const& file, TraceFacts const& facts)
+SimulatedTrace replayed(Bytes const& file, TraceFacts const& facts, HostPcpus host = HostPcpus::side_by_side)
 {
     TraceStream stream{file};
     auto const pcpus = static_cast<std::uint32_t>(stream.pcpus().size());
     std::filesystem::path const scenario{std::filesystem::temp_directory_path() /
                                          fmt::format("nv-replay-test-{}.json", ::getpid())};
-    Recording const recording{recording_of(file, facts.run ? facts.run->last : ~0ull)};
+    Recording const recording{recording_of(file, facts.run ? facts.run->last : ~0ull, host)};
     write_text(scenario, replay_scenario(recording, facts, pcpus, {.name = "replay", .policy = "credit"}));
     SimulatedTrace trace{simulated_trace(scenario, {})};
     std::filesystem::remove(scenario);
@@ -291,6 +320,8 @@ TEST(Replay, OfRealTracesComesCloseToTheirFigures)
         expect_near(ours.home, theirs.home, bound.home, "home");
         expect_near(ours.p50, theirs.p50, bound.p50, "p50");
         expect_near(ours.run, theirs.run, 0.02, "run");
+        Shares const turns{shares_of(figures_of(replayed(file, facts, HostPcpus::by_turns).bytes, facts))};
+        expect_near(turns.home, theirs.home, 0.1, "home, by turns");
     }
 }
 
