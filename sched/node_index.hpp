@@ -32,6 +32,11 @@ public:
             nodes_.fetch_or(bit_of(node));
     }
     [[nodiscard]] bool test(NodeId node, CpuId cpu) const { return by_node_[node.value()].test(cpu); }
+    // Whether any pCPU but `cpu`, of `node`, is.
+    [[nodiscard]] bool has_others(NodeId node, CpuId cpu) const
+    {
+        return (nodes_.load() & ~bit_of(node)) != 0 || by_node_[node.value()].has_others(cpu);
+    }
     // Nodes that have any.
     [[nodiscard]] NodeMask nodes() const { return NodeMask::from_bits(nodes_.load()); }
     [[nodiscard]] CpuMask of(NodeId node) const { return by_node_[node.value()].snapshot(); }

@@ -352,6 +352,13 @@ public:
     }
 
     [[nodiscard]] bool empty() const { return summary_.load() == 0; }
+    // Whether anybody but `cpu` is in it.
+    [[nodiscard]] bool has_others(CpuId cpu) const
+    {
+        unsigned const index{CpuMask::word_of(cpu)};
+        return (summary_.load() & ~(std::uint64_t{1} << index)) != 0 ||
+               (words_[index].load() & ~CpuMask::bit_of(cpu)) != 0;
+    }
 
     [[nodiscard]] CpuMask snapshot() const
     {

@@ -130,7 +130,8 @@ Decision NumaCredit::schedule(CpuId self, Vcpu& current, Instant now, bool force
         best = &out;
     else if (best == nullptr)
         return go_idle(self, mine, now);
-    if (params_.steal_by_benefit && !best->is_boosted() && !waiting_.nodes().empty() && pool_.members().test(self)) {
+    if (params_.steal_by_benefit && !best->is_boosted() && !waiting_.nodes().empty() &&
+        waiting_.has_others(mine.node, self) && pool_.members().test(self)) {
         if (VcpuState* const better = steal_better(self, mine, *best, now)) {
             if (stays)
                 put_back(self, mine, out, now);
