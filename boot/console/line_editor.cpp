@@ -35,8 +35,33 @@ LineEditor::Event LineEditor::feed(char byte, Sink& echo)
     return Event::none;
 }
 
+// Those that have keys of their own, too.
+std::optional<LineEditor::Key> LineEditor::key_of_control(char byte)
+{
+    switch (byte) {
+    case ctrl('A'):
+        return Key::home;
+    case ctrl('E'):
+        return Key::end;
+    case ctrl('B'):
+        return Key::left;
+    case ctrl('F'):
+        return Key::right;
+    case ctrl('P'):
+        return Key::up;
+    case ctrl('N'):
+        return Key::down;
+    default:
+        return std::nullopt;
+    }
+}
+
 LineEditor::Event LineEditor::control(char byte, Sink& echo)
 {
+    if (std::optional<Key> const key = key_of_control(byte)) {
+        press(*key, echo);
+        return Event::none;
+    }
     switch (byte) {
     case '\r':
     case '\n':
@@ -60,24 +85,6 @@ LineEditor::Event LineEditor::control(char byte, Sink& echo)
             cut(cursor_ - 1, cursor_, echo);
         else
             echo.write(bell);
-        return Event::none;
-    case ctrl('A'):
-        press(Key::home, echo);
-        return Event::none;
-    case ctrl('E'):
-        press(Key::end, echo);
-        return Event::none;
-    case ctrl('B'):
-        press(Key::left, echo);
-        return Event::none;
-    case ctrl('F'):
-        press(Key::right, echo);
-        return Event::none;
-    case ctrl('P'):
-        press(Key::up, echo);
-        return Event::none;
-    case ctrl('N'):
-        press(Key::down, echo);
         return Event::none;
     case ctrl('U'):
         cut(0, cursor_, echo);

@@ -62,6 +62,7 @@ private:
     [[nodiscard]] Event control(char byte, Sink& echo);
     void escape(char byte, Sink& echo);
     void press(Key key, Sink& echo);
+    [[nodiscard]] static std::optional<Key> key_of_control(char byte);
     [[nodiscard]] static std::optional<Key> key_of(char final, unsigned parameter);
 
     void insert(std::string_view text, Sink& echo);
