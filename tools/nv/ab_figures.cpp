@@ -109,17 +109,17 @@ std::vector<double> fair_shares(Scenario const& scenario)
             std::accumulate(open.begin(), open.end(), 0.0, [](double sum, Claim const& c) { return sum + c.weight; })};
         double const level{left / weights};
         auto const full =
-            std::ranges::stable_partition(open, [&](Claim const& c) { return c.weight * level < c.most; });
-        if (full.empty()) {
+            std::stable_partition(open.begin(), open.end(), [&](Claim const& c) { return c.weight * level < c.most; });
+        if (full == open.end()) {
             for (Claim const& claim : open)
                 shares[claim.domain] += claim.weight * level;
             break;
         }
-        for (Claim const& claim : full) {
-            shares[claim.domain] += claim.most;
-            left -= claim.most;
+        for (auto claim = full; claim != open.end(); ++claim) {
+            shares[claim->domain] += claim->most;
+            left -= claim->most;
         }
-        open.erase(full.begin(), full.end());
+        open.erase(full, open.end());
     }
     return shares;
 }
