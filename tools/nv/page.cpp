@@ -15,7 +15,7 @@ namespace {
 using sched::trace::Event;
 using State = Timeline::State;
 
-constexpr std::string_view mark = "<!-- the trace -->";
+constexpr std::string_view trace_line = "<!-- the trace -->";
 constexpr std::size_t bytes_at_once = 65536;
 constexpr double ns_in_second = 1e9;
 
@@ -46,9 +46,9 @@ std::string list(std::optional<std::vector<std::uint16_t>> const& numbers)
 
 std::string_view before_mark(std::string_view page)
 {
-    std::size_t const at = page.find(mark);
+    std::size_t const at = page.find(trace_line);
     if (at == page.npos)
-        give_up(fmt::format("the page's template has no line {}; build it anew", mark));
+        give_up(fmt::format("the page's template has no line {}; build it anew", trace_line));
     return page.substr(0, at);
 }
 
@@ -240,7 +240,7 @@ void PageExporter::finish()
     text_.write(bytes_);
     text_.finish();
     sink_.write(fmt::format("<script type=\"application/json\" id=\"about\">{}</script>\n", about()));
-    sink_.write(page_.substr(page_.find(mark) + mark.size()));
+    sink_.write(page_.substr(page_.find(trace_line) + trace_line.size()));
 }
 
 std::string load_page(std::filesystem::path const& file)

@@ -25,7 +25,7 @@ std::string with_changes(std::string const& changes)
            changes + "]}";
 }
 
-std::string refusal(std::string const& changes)
+std::string refusal_of_changes(std::string const& changes)
 {
     try {
         static_cast<void>(parse_scenario(with_changes(changes), "c.json"));
@@ -69,18 +69,21 @@ TEST(ScenarioChanges, AreDoneByTimeWhateverTheirOrderInTheFile)
 
 TEST(ScenarioChanges, RefuseWhatCannotBe)
 {
-    EXPECT_EQ(refusal(R"({"at_ns": 1, "do": "unpause", "domain": 7})"),
+    EXPECT_EQ(refusal_of_changes(R"({"at_ns": 1, "do": "unpause", "domain": 7})"),
               "c.json: $.changes[0]: unpause at 1 ns is only for one that is paused then: pause it first");
-    EXPECT_EQ(refusal(R"({"at_ns": 1, "do": "destroy", "domain": 7}, {"at_ns": 2, "do": "pause", "domain": 7})"),
-              "c.json: $.changes[1]: pause at 2 ns is only for one that exists then: create it first");
-    EXPECT_EQ(refusal(R"({"at_ns": 1, "do": "pcpu_offline", "cpu": 0}, {"at_ns": 2, "do": "pcpu_offline", "cpu": 1})"),
+    EXPECT_EQ(
+        refusal_of_changes(R"({"at_ns": 1, "do": "destroy", "domain": 7}, {"at_ns": 2, "do": "pause", "domain": 7})"),
+        "c.json: $.changes[1]: pause at 2 ns is only for one that exists then: create it first");
+    EXPECT_EQ(refusal_of_changes(
+                  R"({"at_ns": 1, "do": "pcpu_offline", "cpu": 0}, {"at_ns": 2, "do": "pcpu_offline", "cpu": 1})"),
               "c.json: $.changes[1]: pcpu_offline at 2 ns is only for one that is not the last");
-    EXPECT_EQ(refusal(R"({"at_ns": 1, "do": "pcpu_online", "cpu": 0})"),
+    EXPECT_EQ(refusal_of_changes(R"({"at_ns": 1, "do": "pcpu_online", "cpu": 0})"),
               "c.json: $.changes[0]: pcpu_online at 1 ns is only for one that is off then: take it offline first");
-    EXPECT_EQ(refusal(R"({"at_ns": 1, "do": "pause", "domain": 8})"),
+    EXPECT_EQ(refusal_of_changes(R"({"at_ns": 1, "do": "pause", "domain": 8})"),
               "c.json: $.changes[0].domain: there is no domain 8");
-    EXPECT_NE(refusal(R"({"at_ns": 1, "do": "leap", "domain": 7})").find("\"leap\" cannot be done"), std::string::npos);
-    EXPECT_EQ(refusal(R"({"at_ns": 1, "do": "pause", "domain": 7, "cpu": 1})"),
+    EXPECT_NE(refusal_of_changes(R"({"at_ns": 1, "do": "leap", "domain": 7})").find("\"leap\" cannot be done"),
+              std::string::npos);
+    EXPECT_EQ(refusal_of_changes(R"({"at_ns": 1, "do": "pause", "domain": 7, "cpu": 1})"),
               "c.json: $.changes[0].cpu: unknown key, allowed are at_ns, do, domain");
 }
 

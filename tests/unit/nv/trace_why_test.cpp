@@ -41,9 +41,9 @@ struct Stay {
     bool after_wake;
 };
 
-class Checker {
+class WaitChecker {
 public:
-    explicit Checker(Bytes const& file)
+    explicit WaitChecker(Bytes const& file)
     {
         TraceStream stream{file};
         while (std::optional<Record> const record = stream.next())
@@ -204,7 +204,7 @@ private:
 unsigned agreeing(Bytes const& file, TraceFacts const& facts, unsigned count, std::uint64_t seed,
                   std::map<WaitRule, unsigned>& rules)
 {
-    Checker const checker{file};
+    WaitChecker const checker{file};
     auto const waits = checker.waits();
     std::mt19937_64 random{seed};
     unsigned agreed{0};
