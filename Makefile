@@ -68,7 +68,7 @@ $(if $(word 9,$(2)),$(call batch,$(1),$(wordlist 9,9999,$(2)),$(3)i))
 endef
 in_folder = $(foreach f,$(2),$(if $(filter $(1),$(dir $(f))),$(f)))
 # Not batched: what only some programs link, what declares functions of the C library, what uses a namespace's names as its own.
-alone := $(policy_dir_src) tools/nv/main.cpp tests/support/% tests/conformance/random_scenario.cpp arch/x86_64/runtime.cpp
+alone := $(policy_dir_src) tools/nv/main.cpp tests/support/% tests/conformance/random_scenario.cpp arch/x86_64/runtime.cpp tests/kernel/memory_cost_test.cpp
 batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(sabotage_src) $(host_src) $(nv_src) $(unit_src) $(stress_src))
 $(foreach d,$(sort $(dir $(batched_src))),$(eval $(call batch,$(d:/=),$(sort $(call in_folder,$(d),$(batched_src))),i)))
 # batched FLAVOUR,SOURCES: their objects; SOURCES are all that is batched in their folders.

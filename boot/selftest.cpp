@@ -19,7 +19,8 @@ std::span<Selftest const* const> all_selftests() { return {__start_hv_selftests,
 
 bool is_chosen(Selftest const& test, std::string_view pattern)
 {
-    return test.name.find(pattern) != std::string_view::npos;
+    bool const all_but{pattern.starts_with('!')};
+    return (test.name.find(pattern.substr(all_but ? 1 : 0)) != std::string_view::npos) != all_but;
 }
 
 // The chosen test with the lowest name above `last`: the order of the linker's table depends on the build.

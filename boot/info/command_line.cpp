@@ -129,7 +129,7 @@ constexpr std::array<OptionSpec, 13> table{{
     {"sched", Value::required, "sched=NAME", "the name of a policy", "scheduling policy (default: the scenario's)",
      set_sched},
     {"selftest", Value::optional, "selftest[=PATTERN]", "selftest or selftest=PATTERN",
-     "run the self-tests whose name contains PATTERN", set_selftest},
+     "run the self-tests whose name contains PATTERN, or with !PATTERN does not", set_selftest},
     {"khz", Value::required, "khz=N", "0 (calibrate) or 1000 to 100000000",
      "rate of the TSC in kHz (default 0: calibrate)", set_khz},
     {"trace", Value::required, "trace=KIB", "off, 0 or a power of two from 4 to 65536",
