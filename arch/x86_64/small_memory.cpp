@@ -26,14 +26,21 @@ class NodePool {
 public:
     constexpr explicit NodePool(NodeId node) : lock_{LockKey{small_memory_lock_rank, node.value()}} {}
 
-    [[nodiscard]] void* take(NodeId node, unsigned size_class)
+    [[nodiscard]] void* take(unsigned size_class)
     {
         Guard const guard{lock_, irqs_off};
-        if (free_[size_class] == nullptr && !refill(node, size_class))
-            return nullptr;
-        FreeBlock* const block{free_[size_class]};
-        free_[size_class] = block->next;
-        return block;
+        return pop(size_class);
+    }
+
+    // The page becomes blocks of this pool, and one of them is taken.
+    [[nodiscard]] void* split(PhysAddr page, unsigned size_class)
+    {
+        Guard const guard{lock_, irqs_off};
+        auto* const bytes = direct_map<std::byte>(page);
+        std::size_t const step{smallest << size_class};
+        for (std::size_t at = page_size; at > 0; at -= step) // so that the lowest block is the first to go
+            free_[size_class] = ::new (bytes + at - step) FreeBlock{free_[size_class]};
+        return pop(size_class);
     }
 
     void put(void* memory, unsigned size_class)
@@ -43,16 +50,12 @@ public:
     }
 
 private:
-    bool refill(NodeId node, unsigned size_class) HV_REQUIRES(lock_)
+    void* pop(unsigned size_class) HV_REQUIRES(lock_)
     {
-        std::optional<PhysAddr> const page{allocate_pages(node, 0)};
-        if (!page)
-            return false;
-        auto* const bytes = direct_map<std::byte>(*page);
-        std::size_t const step{smallest << size_class};
-        for (std::size_t at = page_size; at > 0; at -= step) // so that the lowest block is the first to go
-            free_[size_class] = ::new (bytes + at - step) FreeBlock{free_[size_class]};
-        return true;
+        FreeBlock* const block{free_[size_class]};
+        if (block != nullptr)
+            free_[size_class] = block->next;
+        return block;
     }
 
     TicketLock lock_;
@@ -82,6 +85,25 @@ unsigned order_of(std::size_t size)
     return static_cast<unsigned>(std::countr_zero(size) - std::countr_zero(page_size));
 }
 
+// A node without memory gets another's. Its blocks belong to the pool of where they lie, as release_memory() gives them
+// back there, and are looked for there; or every one would cost a new page.
+void* take_block(NodeId node, unsigned size_class)
+{
+    if (void* const block = pools[node.value()].take(size_class))
+        return block;
+    std::optional<PhysAddr> const page{allocate_pages(node, 0)};
+    if (!page)
+        return nullptr;
+    NodeId const home{node_of_page(*page)};
+    if (home != node) {
+        if (void* const block = pools[home.value()].take(size_class)) {
+            release_pages(*page, 0);
+            return block;
+        }
+    }
+    return pools[home.value()].split(*page, size_class);
+}
+
 } // namespace
 
 void* allocate_memory(NodeId node, std::size_t bytes, std::size_t align) noexcept
@@ -93,7 +115,7 @@ void* allocate_memory(NodeId node, std::size_t bytes, std::size_t align) noexcep
         if (std::optional<PhysAddr> const pages{allocate_pages(node, order_of(size))})
             memory = direct_map<void>(*pages);
     } else {
-        memory = pools[node.value()].take(node, class_of(size));
+        memory = take_block(node, class_of(size));
     }
     if (memory != nullptr)
         std::memset(memory, 0, bytes);
