@@ -3,6 +3,7 @@
 #pragma once
 
 #include "arch/x86_64/irq_save.hpp"
+#include "arch/x86_64/percpu.hpp"
 #include "boot/ring3_guest.hpp"
 
 #include <cstddef>

@@ -120,8 +120,8 @@ HV_SELFTEST(vm_many_come_and_go)
         HV_SKIP("takes seconds: only when asked for by name");
     constexpr unsigned count = 40;
     VmTestMachine vms{1};
-    // The first time, stacks and small memory grow to what they need.
-    for (unsigned round = 0; round < 2; ++round) {
+    // The first two times, stacks and small memory grow to what they need.
+    for (unsigned round = 0; round < 3; ++round) {
         auto const before = all_free_pages();
         Storm storm{.vms = vms, .dice = Dice{17}};
         HV_CHECK(storm.rage(count));
@@ -133,7 +133,7 @@ HV_SELFTEST(vm_many_come_and_go)
         constexpr std::uint64_t growth = 8;
         auto const after = all_free_pages();
         for (NodeId const node : pages().usable())
-            HV_CHECK(round == 0 || after[node.value()] + growth >= before[node.value()]);
+            HV_CHECK(round < 2 || after[node.value()] + growth >= before[node.value()]);
     }
 }
 
