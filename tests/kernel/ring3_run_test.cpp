@@ -67,10 +67,13 @@ HV_SELFTEST(ring3_registers_and_flags_survive_interrupts_and_hypercalls)
         arch::UpCalls const calls{.self = &disturbed, .timer = disturb};
         UpCallsScope const scope{calls};
         arch::timer_arm(arch::this_cpu(), disturbance, arch::clock_now() + Duration::from_us(50));
-        std::optional<arch::Ring3Outcome> const outcome{run(HV_CODE(guest_keeps), 2 * 20'000 + with_hypercalls)};
+        // With real threads a run may take less than four times 50 us.
+        for (unsigned runs = 0; runs < 200 && disturbed.times.load() <= 3; ++runs) {
+            std::optional<arch::Ring3Outcome> const outcome{run(HV_CODE(guest_keeps), 2 * 20'000 + with_hypercalls)};
+            HV_CHECK(outcome && outcome->end == arch::Ring3End::hypercall);
+            HV_CHECK(outcome->registers.rdi == 0);
+        }
         arch::timer_disarm(arch::this_cpu(), disturbance);
-        HV_CHECK(outcome && outcome->end == arch::Ring3End::hypercall);
-        HV_CHECK(outcome->registers.rdi == 0);
         HV_CHECK(disturbed.times.load() > 3);
         HV_CHECK(disturbed.with_ac.load() == 0);
     }
