@@ -33,10 +33,7 @@ void pass_on(Context& context, BufferSink const& sink)
 void show_domain_pages(Context& context, sched::Domain const& domain)
 {
     Reply& reply{context.reply};
-    std::uint64_t total{0};
-    for (NodeId const node : context.topology().nodes())
-        total += context.machine.pages_of(domain, node);
-    reply.heading("Domain {} (total: {}):", domain.id, total);
+    reply.heading("Domain {} (total: {}):", domain.id, context.pages_of(domain));
     for (NodeId const node : context.topology().nodes()) {
         if (reply.is_json())
             reply.value("id", domain.id);
@@ -120,13 +117,8 @@ void show_domains(Context& context)
     Reply& reply{context.reply};
     reply.heading("'q' pressed -> dumping domain info (now = {})", context.machine.now().ns());
     for_each_domain(context.machine, [&](sched::Domain& domain) {
-        sched::DomainView const view{[&] {
-            Undisturbed const undisturbed{context.machine};
-            return context.core().look_at(domain);
-        }()};
-        std::uint64_t pages{0};
-        for (NodeId const node : context.topology().nodes())
-            pages += context.machine.pages_of(domain, node);
+        sched::DomainView const view{context.view_of(domain)};
+        std::uint64_t const pages{context.pages_of(domain)};
         reply.heading("General information for domain {}:", domain.id);
         reply.heading("    name={} nr_pages={} vcpus={} weight={} cap={} paused={}", context.machine.name_of(domain),
                       pages, domain.vcpu_count, view.params.weight, view.params.cap, view.is_paused);

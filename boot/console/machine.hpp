@@ -155,6 +155,19 @@ struct Context {
     [[nodiscard]] sched::Core& core() const { return machine.system().core(); }
     [[nodiscard]] Topology const& topology() const { return core().pool().topology(); }
     [[nodiscard]] unsigned pcpu_limit() const { return static_cast<unsigned>(topology().pcpus.size()); }
+    [[nodiscard]] sched::DomainView view_of(sched::Domain const& domain) const
+    {
+        Undisturbed const undisturbed{machine};
+        return core().look_at(domain);
+    }
+    // On all nodes.
+    [[nodiscard]] std::uint64_t pages_of(sched::Domain const& domain) const
+    {
+        std::uint64_t pages{0};
+        for (NodeId const node : topology().nodes())
+            pages += machine.pages_of(domain, node);
+        return pages;
+    }
 };
 
 // The VM of that name or, failing that, number; says so where there is none.

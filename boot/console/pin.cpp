@@ -82,10 +82,7 @@ bool pin_vcpu(Context& context, sched::Domain const& domain, sched::Vcpu& vcpu, 
 
 void show_nodes_of(Context& context, sched::Domain& domain)
 {
-    sched::DomainView const view{[&] {
-        Undisturbed const undisturbed{context.machine};
-        return context.core().look_at(domain);
-    }()};
+    sched::DomainView const view{context.view_of(domain)};
     Reply& reply{context.reply};
     reply.field("name", "{:<40}", context.machine.name_of(domain));
     reply.field("id", " {:5} ", domain.id);

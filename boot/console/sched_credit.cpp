@@ -6,12 +6,6 @@ namespace {
 
 constexpr std::string_view pool_name{"Pool-0"};
 
-sched::DomainView view_of(Context& context, sched::Domain const& domain)
-{
-    Undisturbed const undisturbed{context.machine};
-    return context.core().look_at(domain);
-}
-
 void show_pool(Context& context)
 {
     Reply& reply{context.reply};
@@ -34,7 +28,7 @@ void show_params(Context& context, sched::Domain const* only)
     for_each_domain(context.machine, [&](sched::Domain const& domain) {
         if (only != nullptr && only != &domain)
             return;
-        sched::DomainView const view{view_of(context, domain)};
+        sched::DomainView const view{context.view_of(domain)};
         reply.field("name", "{:<33}", context.machine.name_of(domain));
         reply.field("id", " {:4}", domain.id);
         reply.field("weight", " {:6}", view.params.weight);
@@ -50,7 +44,7 @@ void set_params(Context& context, sched::Domain& domain, SchedCredit const& want
     if (wanted.cap && *wanted.cap > most)
         return context.reply.refuse("sched-credit: '{}': {} has {} vCPUs, so its cap is at most {}", *wanted.cap,
                                     context.machine.name_of(domain), domain.vcpu_count, most);
-    sched::DomainParams params{view_of(context, domain).params};
+    sched::DomainParams params{context.view_of(domain).params};
     if (wanted.weight)
         params.weight = static_cast<std::uint16_t>(*wanted.weight);
     if (wanted.cap)

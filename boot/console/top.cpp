@@ -20,10 +20,7 @@ struct Use {
 // The nodes that a VM is at home on; all where nothing says so.
 NodeMask home_of(Context& context, sched::Domain& domain)
 {
-    sched::DomainView const view{[&] {
-        Undisturbed const undisturbed{context.machine};
-        return context.core().look_at(domain);
-    }()};
+    sched::DomainView const view{context.view_of(domain)};
     NodeMask const nodes{context.topology().nodes()};
     if (!view.auto_node_affinity)
         return view.node_affinity & nodes;

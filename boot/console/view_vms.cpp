@@ -46,13 +46,8 @@ void show_domain(Context& context, sched::Domain& domain, List const& list)
 {
     Reply& reply{context.reply};
     Summary const sum{summarise(context, domain)};
-    sched::DomainView const view{[&] {
-        Undisturbed const undisturbed{context.machine};
-        return context.core().look_at(domain);
-    }()};
-    std::uint64_t pages{0};
-    for (NodeId const node : context.topology().nodes())
-        pages += context.machine.pages_of(domain, node);
+    sched::DomainView const view{context.view_of(domain)};
+    std::uint64_t const pages{context.pages_of(domain)};
     bool const blocked{sum.online > 0 && sum.blocked == sum.online};
     reply.field("name", "{:<40}", context.machine.name_of(domain));
     reply.field("id", " {:5}", domain.id);
