@@ -227,8 +227,13 @@ bool Credit::is_consistent() const noexcept HV_NO_THREAD_SAFETY_ANALYSIS
         }
         if (idle_queued == mine.pcpu.current->is_idle())
             return false;
+        if (waiters_.test(cpu) != (mine.waiting != 0))
+            return false;
+        // Who is advertised as idle is, and who runs idle for want of work is advertised.
+        if (idlers_.test(cpu) != (data(*mine.pcpu.current).prio() == Prio::idle))
+            return false;
     }
-    return true;
+    return (idlers_.snapshot() - cpus_).empty();
 }
 
 } // namespace hv::sched::credit

@@ -34,8 +34,27 @@ void Invariants::expect(bool holds, char const* what, Instant now, std::uint32_t
 // B3, B13 and B14 from the switches alone.
 void Invariants::heard(CpuId cpu, Instant now, std::uint32_t number, std::span<std::uint32_t const> words)
 {
-    if (number != static_cast<std::uint32_t>(trace::Event::switch_to))
+    switch (static_cast<trace::Event>(number)) {
+    case trace::Event::switch_to:
+        break;
+    case trace::Event::credit:
+        if (words[3] == static_cast<std::uint32_t>(trace::CreditReason::burn))
+            paid_[words[0]] -= static_cast<std::int32_t>(words[2]);
         return;
+    case trace::Event::tick:
+        ticked_[cpu.value()] = now;
+        return;
+    case trace::Event::account:
+        accounted_ = now;
+        return;
+    case trace::Event::domain_destroy:
+        forget(words[0]);
+        return;
+    default:
+        return;
+    }
+    if (words[0] == idle_domain_id.value())
+        ticked_[cpu.value()] = now;
     ++switches_;
     for (std::uint64_t const part : {static_cast<std::uint64_t>(now.ns()), std::uint64_t{cpu.value()},
                                      std::uint64_t{words[2]}, std::uint64_t{words[3]}})
@@ -59,8 +78,9 @@ void Invariants::check(System& system, Instant now)
     for (Domain& domain : system.core().domains())
         for (Vcpu& vcpu : domain.vcpus)
             check_vcpu(system, vcpu, now);
+    check_absent(system, now);
     if (system.core().policy().name == "credit")
-        check_credit_queues(system, now);
+        check_credit(system, now);
     expect(system.core().is_consistent(), "the policy finds itself inconsistent", now, 0);
 }
 
@@ -74,8 +94,9 @@ void Invariants::check_pcpu(System& system, CpuId cpu, Instant now)
            current.packed());
     expect(current.run_state.state == RunState::running, "current, but its run state is another", now,
            current.packed());
-    expect(current.hard_affinity.test(cpu) && system.core().pool().topology().online.test(cpu), "runs where it may not",
-           now, current.packed());
+    // Between a change of its affinity and its going it is not.
+    bool const may{current.hard_affinity.test(cpu) || current.has_flag(PauseFlag::migrating)};
+    expect(may && system.core().pool().topology().online.test(cpu), "runs where it may not", now, current.packed());
     expect(!pcpu.lock.is_locked(), "a run-queue lock was left behind on its pCPU", now, current.packed());
     expect(current.is_idle() || !pcpu.idle->is_running(), "the idle vCPU runs beside it", now, current.packed());
 }
@@ -86,7 +107,8 @@ void Invariants::check_vcpu(System& system, Vcpu& vcpu, Instant now)
     std::uint32_t const name{vcpu.packed()};
     CpuId const home{vcpu.processor()};
     bool const is_current{pool.pcpu(home).current == &vcpu};
-    expect(pool.members().test(home), "belongs to a pCPU outside the pool", now, name);
+    expect(pool.members().test(home) || (is_current && pool.pcpu(home).phase.load() == PcpuPhase::leaving),
+           "belongs to a pCPU outside the pool", now, name);
     expect(vcpu.is_running() == is_current, "is running and is not current, or the reverse", now, name);
     RunState const state{vcpu.run_state.state};
     expect((state == RunState::running) == is_current, "run state and dispatch differ", now, name);
@@ -102,6 +124,25 @@ void Invariants::check_vcpu(System& system, Vcpu& vcpu, Instant now)
                name);
     }
     check_times(system, vcpu, now);
+}
+
+// What has left may still run somebody until it reschedules, and then its idle vCPU alone.
+void Invariants::check_absent(System& system, Instant now)
+{
+    Pool& pool{system.core().pool()};
+    for (CpuId::Rep i = 0; i < pool.pcpu_limit(); ++i) {
+        Pcpu const& pcpu{pool.pcpu(CpuId{i})};
+        if (pcpu.phase.load() == PcpuPhase::off)
+            expect(pcpu.current->is_idle(), "runs where no pCPU of the pool is", now, pcpu.current->packed());
+    }
+}
+
+// Of a domain whose id may come again.
+void Invariants::forget(std::uint32_t domain)
+{
+    auto const is_of = [domain](auto const& entry) { return entry.first >> 16 == domain; };
+    std::erase_if(created_, is_of);
+    std::erase_if(paid_, is_of);
 }
 
 void Invariants::check_times(System&, Vcpu const& vcpu, Instant now)
@@ -125,6 +166,7 @@ void Invariants::check_credit_queues(System& system, Instant now) HV_NO_THREAD_S
     std::map<Vcpu const*, unsigned> queued;
     for (CpuId const cpu : pool.members()) {
         auto const& mine = *static_cast<credit::CreditPcpu const*>(pool.pcpu(cpu).policy_data);
+        unsigned waiting_here{0};
         for (credit::CreditVcpu const& waiting : mine.queue) {
             ++queued[&waiting.vcpu];
             expect(waiting.vcpu.processor() == cpu, "waits in the queue of another pCPU than its own", now,
@@ -132,12 +174,55 @@ void Invariants::check_credit_queues(System& system, Instant now) HV_NO_THREAD_S
             expect(waiting.vcpu.is_idle() || waiting.vcpu.is_runnable(), "waits and may not run", now,
                    waiting.vcpu.packed());
             expect(pool.pcpu(cpu).current != &waiting.vcpu, "runs and waits", now, waiting.vcpu.packed());
+            waiting_here += waiting.is_idle ? 0 : 1;
         }
+        expect(waiting_here == mine.waiting, "is not in the count of those who wait", now,
+               pool.pcpu(cpu).idle->packed());
     }
     for (Domain& domain : system.core().domains())
         for (Vcpu& vcpu : domain.vcpus)
             if (vcpu.is_runnable() && pool.pcpu(vcpu.processor()).current != &vcpu)
                 expect(queued[&vcpu] == 1, "runnable, but not in exactly one queue", now, vcpu.packed());
+}
+
+void Invariants::check_credit(System& system, Instant now)
+{
+    Pool& pool{system.core().pool()};
+    check_credit_queues(system, now);
+    check_credit_timers(system, now);
+    for (Domain& domain : system.core().domains()) {
+        for (Vcpu& vcpu : domain.vcpus) {
+            auto const& mine = *static_cast<credit::CreditVcpu const*>(vcpu.policy_data);
+            std::uint32_t const name{vcpu.packed()};
+            bool const parked{mine.has(credit::Flag::parked)};
+            expect(vcpu.pause_count.load() == (parked ? 1u : 0u), "parked and not paused, or the reverse", now, name);
+            if (pool.pcpu(vcpu.processor()).current == &vcpu)
+                continue; // It has yet to pay for this turn.
+            std::int64_t const ran{vcpu.run_state.spent[static_cast<unsigned>(RunState::running)].ns()};
+            std::int64_t const owes{ran - paid_[name] * credit::ns_per_credit};
+            expect(owes > -credit::ns_per_credit && owes < credit::ns_per_credit,
+                   "ran longer than it was charged for, or the reverse", now, name);
+        }
+    }
+}
+
+void Invariants::check_credit_timers(System& system, Instant now)
+{
+    Pool& pool{system.core().pool()};
+    Duration const slice{Duration::from_ms(*system.core().policy_param("tslice_ms"))};
+    Duration const late{Duration::from_ms(1)}; // as a scenario's timers may be, and more
+    for (CpuId const cpu : pool.members())
+        if (!pool.pcpu(cpu).current->is_idle())
+            expect(now - ticked_[cpu.value()] <= slice + late, "computes and never meets a tick", now,
+                   pool.pcpu(cpu).current->packed());
+    bool somebody{false};
+    for (Domain& domain : system.core().domains())
+        for (Vcpu& vcpu : domain.vcpus)
+            somebody |= static_cast<credit::CreditVcpu const*>(vcpu.policy_data)->is_active();
+    if (!somebody)
+        accounted_ = now;
+    // A new master begins a period anew.
+    expect(now - accounted_ <= slice * 2 + late, "nobody accounts for those who are active", now, 0);
 }
 
 } // namespace hv::test

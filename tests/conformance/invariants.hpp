@@ -6,6 +6,9 @@
 //   B10  what runs is where its hard affinity allows
 //   B13  a pCPU runs one vCPU, a vCPU runs on one pCPU
 //   B14  what is switched in was not running anywhere, what is switched out was running there
+//   and: who has left the pool runs nothing
+//   and, of credit: B9, who is parked is paused, once; B16, the count of
+//   those who wait is right; whoever ran has paid for it, to one credit; ticks and accounting go on while there is work
 //   and: run states agree with flags, their times add up to the time that passed, no pCPU idles while a vCPU waits for
 //   it
 //
@@ -41,17 +44,23 @@ private:
     void expect(bool holds, char const* what, Instant now, std::uint32_t vcpu);
     void check_pcpu(sched::System& system, CpuId cpu, Instant now);
     void check_vcpu(sched::System& system, sched::Vcpu& vcpu, Instant now);
+    void check_absent(sched::System& system, Instant now);
     void check_times(sched::System& system, sched::Vcpu const& vcpu, Instant now);
+    void check_credit(sched::System& system, Instant now);
     void check_credit_queues(sched::System& system, Instant now);
+    void check_credit_timers(sched::System& system, Instant now);
+    void forget(std::uint32_t domain);
 
     bool prompt_;
     std::string broken_;
     std::uint64_t switches_{0};
     std::uint64_t fingerprint_{1469598103934665603ull};
-    std::map<CpuId::Rep, std::uint32_t> running_;    // by pCPU, from the trace
-    std::map<std::uint32_t, CpuId::Rep> runs_on_;    // the reverse
-    std::map<std::uint32_t, Instant> created_;       // when first seen
-    std::map<std::uint32_t, CpuId::Rep> belongs_to_; // its pCPU when it was switched in
+    std::map<CpuId::Rep, std::uint32_t> running_; // by pCPU, from the trace
+    std::map<std::uint32_t, CpuId::Rep> runs_on_; // the reverse
+    std::map<std::uint32_t, Instant> created_;    // when first seen
+    std::map<std::uint32_t, std::int64_t> paid_;  // credits, since it is there
+    std::map<CpuId::Rep, Instant> ticked_;        // or began to compute
+    Instant accounted_;                           // or there was nobody to account for
 };
 
 } // namespace hv::test

@@ -42,9 +42,10 @@ Outcome run(nv::Scenario const& scenario)
     EXPECT_TRUE(view.ok()) << "the generator made what the kernel refuses";
     Invariants invariants{scenario.machine.ipi_ns == 0};
     nv::Simulation simulation{
-        *view, {.listener = invariants.listener(), .after_event = [&](sched::System& system, Instant now) {
-                    invariants.check(system, now);
-                }}};
+        *view,
+        {.trace_mask = sched::trace::mask_all,
+         .listener = invariants.listener(),
+         .after_event = [&](sched::System& system, Instant now) { invariants.check(system, now); }}};
     Instant const end{Instant::at_ns(static_cast<std::int64_t>(scenario.duration_ns))};
     simulation.run_until(end);
     invariants.check(simulation.system(), end);

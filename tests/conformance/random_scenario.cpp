@@ -1,5 +1,9 @@
 #include "tests/conformance/random_scenario.hpp"
 
+#include "boot/scenario/changes.hpp"
+
+#include <algorithm>
+#include <array>
 #include <sstream>
 #include <stdexcept>
 
@@ -148,6 +152,33 @@ Domain random_domain(Dice& dice, Machine const& machine, std::uint16_t id)
     return domain;
 }
 
+// Whether the last change can be done after those before it. A VM is not made once pCPUs have gone: its own may be
+// among them.
+bool can_be(Scenario const& scenario)
+{
+    auto const& changes = scenario.changes;
+    auto const row = static_cast<std::uint32_t>(changes.size() - 1);
+    bool const begins{changes.back().kind == scenario::ChangeKind::create};
+    return !scenario::rule_broken_by(changes, row, static_cast<std::uint32_t>(scenario.machine.pcpus.size())) &&
+           !(begins && std::ranges::any_of(changes, [](auto const& c) { return is_of_pcpu(c.kind); }));
+}
+
+// VMs pause, end and begin, pCPUs leave and come back; whatever cannot be then is left out.
+void add_changes(Dice& dice, Scenario& scenario)
+{
+    std::uint64_t const count{dice.between(1, 12)};
+    std::uint64_t when{0};
+    for (std::uint64_t i = 0; i < count; ++i) {
+        when += dice.below(scenario.duration_ns / count);
+        auto const kind = static_cast<scenario::ChangeKind>(dice.below(scenario::last_change_kind + 1u));
+        std::size_t const subjects{is_of_pcpu(kind) ? scenario.machine.pcpus.size() : scenario.domains.size()};
+        scenario.changes.push_back(
+            {.at_ns = when, .kind = kind, .reserved = 0, .subject = static_cast<std::uint32_t>(dice.below(subjects))});
+        if (!can_be(scenario))
+            scenario.changes.pop_back();
+    }
+}
+
 template <typename T>
 void write_list(std::ostream& out, char const* key, std::optional<std::vector<T>> const& list)
 {
@@ -208,6 +239,15 @@ void write_machine(std::ostream& out, Machine const& machine)
     out << "]},\n";
 }
 
+void write_change(std::ostream& out, Scenario const& scenario, scenario::ChangeRecord const& change)
+{
+    constexpr std::array names{"pause", "unpause", "destroy", "create", "pcpu_offline", "pcpu_suspend", "pcpu_online"};
+    bool const of_pcpu{is_of_pcpu(change.kind)};
+    out << "{\"at_ns\": " << change.at_ns << ", \"do\": \"" << names[static_cast<std::size_t>(change.kind)] << "\", \""
+        << (of_pcpu ? "cpu" : "domain") << "\": " << (of_pcpu ? change.subject : scenario.domains[change.subject].id)
+        << '}';
+}
+
 } // namespace
 
 Scenario random_scenario(std::uint64_t seed)
@@ -225,6 +265,8 @@ Scenario random_scenario(std::uint64_t seed)
     auto const domains = static_cast<std::uint16_t>(dice.between(1, 5));
     for (std::uint16_t id = 1; id <= domains; ++id)
         scenario.domains.push_back(random_domain(dice, scenario.machine, id));
+    if (dice.one_in(2))
+        add_changes(dice, scenario);
     return scenario;
 }
 
@@ -255,6 +297,9 @@ std::string to_json(Scenario const& scenario)
         }
         out << "]}";
     }
+    out << "],\n \"changes\": [";
+    for (std::size_t i = 0; i < scenario.changes.size(); ++i)
+        write_change(out << (i == 0 ? "\n  " : ",\n  "), scenario, scenario.changes[i]);
     out << "]}\n";
     return out.str();
 }

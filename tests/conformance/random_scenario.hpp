@@ -9,7 +9,8 @@
 
 namespace hv::test {
 
-// 1 to 4 nodes, 1 to 8 pCPUs, up to five domains with any workload, masks, weight, cap and start. It lasts 0.3 s.
+// 1 to 4 nodes, 1 to 8 pCPUs, up to five domains with any workload, masks, weight, cap and start; half of them with
+// VMs and pCPUs that come and go. It lasts 0.3 s.
 [[nodiscard]] nv::Scenario random_scenario(std::uint64_t seed);
 
 // As a scenario file (schema credit-scenario/2), so that `nv sim` can run it again.

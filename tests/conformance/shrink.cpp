@@ -21,11 +21,22 @@ bool may_lose_a_vcpu(Domain const& domain)
     return domain.vcpus.size() > 1;
 }
 
+// What refers to the domains behind it refers to the row before from now on.
+void erase_domain(Scenario& scenario, std::size_t d)
+{
+    scenario.domains.erase(scenario.domains.begin() + static_cast<std::ptrdiff_t>(d));
+    std::erase_if(scenario.changes,
+                  [d](scenario::ChangeRecord const& c) { return !is_of_pcpu(c.kind) && c.subject == d; });
+    for (scenario::ChangeRecord& change : scenario.changes)
+        if (!is_of_pcpu(change.kind) && change.subject > d)
+            --change.subject;
+}
+
 void add_domain_cuts(std::vector<Cut>& cuts, Scenario const& scenario, std::size_t d)
 {
     Domain const& domain{scenario.domains[d]};
     if (scenario.domains.size() > 1)
-        cuts.emplace_back([d](Scenario& s) { s.domains.erase(s.domains.begin() + static_cast<std::ptrdiff_t>(d)); });
+        cuts.emplace_back([d](Scenario& s) { erase_domain(s, d); });
     if (may_lose_a_vcpu(domain))
         cuts.emplace_back([d](Scenario& s) { s.domains[d].vcpus.pop_back(); });
     if (domain.hard_affinity)
@@ -51,6 +62,8 @@ std::vector<Cut> cuts_of(Scenario const& scenario)
     std::vector<Cut> cuts;
     for (std::size_t d = scenario.domains.size(); d-- > 0;)
         add_domain_cuts(cuts, scenario, d);
+    for (std::size_t c = scenario.changes.size(); c-- > 0;)
+        cuts.emplace_back([c](Scenario& s) { s.changes.erase(s.changes.begin() + static_cast<std::ptrdiff_t>(c)); });
     if (scenario.duration_ns > 2'000'000)
         for (std::uint64_t const divisor : {2u, 4u})
             cuts.emplace_back([divisor](Scenario& s) { s.duration_ns -= s.duration_ns / divisor; });
