@@ -115,6 +115,19 @@ TEST(Regression, E38_PinningTakesNodesOutOfAnExplicitNodeAffinityForGood_ShownBy
     EXPECT_EQ(domain.node_affinity, NodeMask::of(NodeId{0}));
 }
 
+TEST(NodeAffinity, ThatWasAskedForSurvivesPinningUnlessThePolicyWantsItToShrink)
+{
+    Sim sim{arch::MachineShape::regular(4, 2, 1), 4, {.policy = find_policy("numacredit")}};
+    Domain& domain{sim.domain()};
+    Vcpu& vcpu{sim.vcpu(domain, 0)};
+    prefer(sim, domain, NodeMask::first_n(2));
+    set_hard(sim, vcpu, cpus({0}));
+    EXPECT_EQ(domain.node_affinity, NodeMask::first_n(2));
+    set_hard(sim, vcpu, CpuMask::first_n(8));
+    EXPECT_EQ(domain.node_affinity, NodeMask::first_n(2));
+    EXPECT_EQ(vcpu.soft_affinity, CpuMask::first_n(4));
+}
+
 TEST(NodeAffinity, IsPreferredByVcpusThatAreMadeAfterItWasSet)
 {
     Sim sim{arch::MachineShape::regular(2, 2, 1), 4};

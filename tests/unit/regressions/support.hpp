@@ -116,6 +116,9 @@ public:
 
     [[nodiscard]] unsigned tickles(CpuId on) const { return tickles_[on.value()].load(); }
     [[nodiscard]] std::size_t allocations() const { return blocks_.size(); }
+    [[nodiscard]] std::size_t bytes_in_use() const { return in_use_; }
+    // There is memory for so many more allocations, then for none.
+    void allow(std::size_t allocations) { allowed_ = blocks_.size() + allocations; }
 
     [[nodiscard]] Topology const& topology() const noexcept override { return shape_.topology(); }
     void tickle(CpuId on) noexcept override { tickles_[on.value()].fetch_add(1); }
@@ -124,14 +127,22 @@ public:
     [[nodiscard]] void* allocate(NodeId, std::size_t bytes, std::size_t align) noexcept override
     {
         std::lock_guard const guard{mutex_};
+        if (blocks_.size() == allowed_)
+            return nullptr;
         std::size_t const unit{align < sizeof(void*) ? sizeof(void*) : align};
         std::size_t const rounded{(bytes + unit - 1) / unit * unit};
         void* const block{std::aligned_alloc(unit, rounded)};
         std::memset(block, 0, rounded);
         blocks_.push_back(block);
+        in_use_ += bytes;
         return block;
     }
-    void release(void*, std::size_t) noexcept override {}
+    // Counted, but kept: a thread may be slow to notice.
+    void release(void*, std::size_t bytes) noexcept override
+    {
+        std::lock_guard const guard{mutex_};
+        in_use_ -= bytes;
+    }
     [[nodiscard]] std::uint64_t trace_clock(CpuId) noexcept override { return clock_.fetch_add(1); }
     [[nodiscard]] std::span<std::byte> trace_memory(CpuId) noexcept override { return {}; }
 
@@ -141,6 +152,7 @@ private:
     std::atomic<std::uint64_t> clock_{1};
     std::mutex mutex_;
     std::vector<void*> blocks_;
+    std::size_t in_use_{0}, allowed_{~std::size_t{0}};
 };
 
 // A scheduler on such a machine, of which only the first `up` pCPUs have come up.
