@@ -6,13 +6,10 @@
 #include "tools/nv/ab_report.hpp"
 #include "tools/nv/ab_runs.hpp"
 #include "tools/nv/files.hpp"
+#include "tools/nv/folder_lock.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstdio>
@@ -22,24 +19,6 @@
 namespace hv::nv {
 
 namespace {
-
-// One `nv ab` at a time in an output folder: they would build in the same place.
-class FolderLock {
-public:
-    explicit FolderLock(std::filesystem::path const& folder)
-        : file_{::open((folder / "lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644)}
-    {
-        if (file_ < 0 || ::flock(file_, LOCK_EX | LOCK_NB) != 0)
-            give_up(fmt::format("{}: another nv ab is at work there; wait for it, or build with another O=DIR",
-                                folder.string()));
-    }
-    ~FolderLock() { ::close(file_); }
-    FolderLock(FolderLock const&) = delete;
-    FolderLock& operator=(FolderLock const&) = delete;
-
-private:
-    int file_;
-};
 
 std::optional<double> family_mean(AbArm const& arm, std::vector<std::size_t> const& cells, std::uint64_t seed,
                                   std::size_t figure)
@@ -167,7 +146,7 @@ ExitCode run_ab(AbOptions const& options)
     check(options);
     AbPlaces const places{.self = options.self, .own = options.folder, .work = options.folder / "ab"};
     std::filesystem::create_directories(places.work);
-    FolderLock const lock{places.work};
+    FolderLock const lock{places.work, "nv ab", "build with another O=DIR"}; // They would build in the same place.
     std::optional<GitTrees> trees;
     try {
         trees.emplace(".", places.work);

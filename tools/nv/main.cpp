@@ -8,6 +8,7 @@
 #include "tools/nv/run.hpp"
 #include "tools/nv/scenario.hpp"
 #include "tools/nv/sim.hpp"
+#include "tools/nv/sweep.hpp"
 #include "tools/nv/trace_answers.hpp"
 #include "tools/nv/trace_command.hpp"
 
@@ -285,6 +286,7 @@ ExitCode dispatch(int argc, char** argv)
     SimArguments sim_arguments;
     BenchArguments bench_arguments;
     AbOptions ab_options;
+    SweepOptions sweep_options;
     TraceOptions trace_options;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
@@ -302,6 +304,7 @@ ExitCode dispatch(int argc, char** argv)
     ab_options.folder = folder;
     add_bench(app, bench_arguments);
     add_ab(app, ab_options);
+    add_sweep(app, sweep_options);
     add_trace(app, trace_options);
     TraceAnswers trace_answers;
     add_trace_answers(*app.get_subcommand("trace"), trace_answers);
@@ -321,6 +324,8 @@ ExitCode dispatch(int argc, char** argv)
         return do_bench(bench_arguments);
     if (app.got_subcommand("ab"))
         return run_ab(ab_options);
+    if (app.got_subcommand("sweep"))
+        return run_sweep(sweep_options);
     if (std::optional<ExitCode> const code = do_trace_answer(*app.get_subcommand("trace"), trace_answers))
         return *code;
     if (app.got_subcommand("trace"))
