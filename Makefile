@@ -231,6 +231,12 @@ $(O)/unit-host: $(call objects,unit,$(host_src) $(nv_lib_src) $(unit_src))
 $(O)/unit-asan: $(call batched,asan,$(host_src) $(nv_lib_src) $(unit_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -lz -o $@
+# The part of unit-asan that is about the scheduler. tests/museum changes one file of the scheduler and links it anew, so these are not batched.
+unit_sched_tests := $(filter tests/unit/sched/% tests/unit/regressions/% tests/conformance/% tests/support/%,$(unit_src))
+unit_sched_single := $(sort $(wildcard sched/*.cpp sched/credit/*.cpp sched/numacredit/*.cpp))
+$(O)/unit-sched: $(call batched,asan,$(filter-out $(unit_sched_single),$(host_src)) $(nv_lib_src) $(unit_sched_tests)) $(call objects,asan,$(unit_sched_single))
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -pthread -fsanitize=address,undefined $^ -lgtest -lgtest_main -lfmt -lz -o $@
 $(O)/adversary: $(call objects,host,$(host_src) $(sort $(wildcard tests/adversary/*.cpp)) tests/support/sim_fixture.cpp tests/support/assert_host.cpp)
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread $^ -lgtest -lfmt -o $@
@@ -252,7 +258,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test page-test ab-test soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
+.PHONY: help run test page-test ab-test museum soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -265,6 +271,7 @@ help:
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
 #: make ab-test  nv ab on changes whose effect is known
+#: make museum   faults that Xen's scheduler once had, brought back one by one: the suite must notice each (MUSEUM="-k NAME")
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, then storms in which ten
 #:               thousand domains end and a thousand pCPUs leave under each policy, ten million operations of the
 #:               page allocator, mutants that tests must notice
@@ -282,8 +289,8 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench bench-kernel,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
-needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(patsubst adversary,test,$(needs:soak=test)))))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak museum same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench bench-kernel,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
+needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(patsubst museum,test,$(patsubst adversary,test,$(needs:soak=test))))))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
 $(error packages are missing, see above)
@@ -311,6 +318,9 @@ page-test: $(O)/nv
 
 ab-test: $(O)/nv $(O)/numavisor.elf
 	tests/ab/ab.py --nv $(O)/nv
+
+museum: $(O)/unit-sched $(O)/nv $(O)/stress-tsan
+	@tests/museum/museum.py $(MUSEUM) $(O)
 
 soak: $(O)/stress-tsan $(O)/unit-host
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*-*Larger*'
