@@ -219,8 +219,10 @@ $(O)/timeline.html: tools/page/page.html $(page_src)
 	$(Q)sed $(foreach f,$(page_src),-e '/@$(notdir $(f))@/{r $(f)' -e 'd}') -e '/@d3@/{r $(D3)' -e 'd}' $< >$@.part
 	$(Q)grep -q d3js.org $@.part || { echo "numavisor: $(D3) is missing; install it with: scripts/install-deps run" >&2; exit 1; }
 	$(Q)mv $@.part $@
+# (nv ab takes over objects from here if it knows what they were made of.)
 $(O)/nv: $(call objects,host,$(host_src) tools/nv/main.cpp tests/support/assert_host.cpp) $(call batched,host,$(nv_lib_src))
 	$(call say,LINK,$@)
+	@echo '$(CURDIR)$(if $(filter-out file,$(origin HOST_OPT)), with other options)' >$(O)/built-from
 	$(Q)$(CXX) -pthread $^ -lfmt -lz -o $@
 $(O)/nv-clang: $(call batched,clang,$(host_src) $(nv_src) tests/support/assert_host.cpp)
 	$(call say,LINK,$@)

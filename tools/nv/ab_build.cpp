@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <array>
+#include <span>
 
 namespace hv::nv {
 
@@ -21,6 +22,9 @@ namespace fs = std::filesystem;
 constexpr std::chrono::minutes build_limit{30};
 // What a side's own make is told to build in, below its folder.
 constexpr std::string_view inner{"build"};
+// Of it, where objects are; the first one has all of nv's.
+constexpr std::array<std::string_view, 3> object_parts{"host", "kernel", "guest"};
+constexpr std::string_view rules_file{"compiled-by"};
 
 ProcessResult run_quietly(std::vector<std::string> words, fs::path const& folder)
 {
@@ -50,28 +54,23 @@ std::string first_error(std::string_view text)
     return std::string{last};
 }
 
-// A file of dependencies, with this folder's name for the output folder instead of its own; false if it does not begin
-// with its object, `part` of an output folder.
-bool copy_dependencies(fs::path const& from, fs::path const& to, fs::path part)
+// make in `folder`, whatever make may have called us.
+ProcessResult run_make(fs::path const& folder, std::span<std::string const> targets)
 {
-    std::string text{read_text(from)};
-    part.replace_extension(".o");
-    std::size_t const object{text.find("/" + part.string())}, colon{text.find(':')};
-    if (object == std::string::npos || colon == std::string::npos || object > colon)
-        return false;
-    std::string const own{text.substr(0, object) + "/"}, ours{fmt::format("{}/", inner)};
-    for (std::size_t at = 0; (at = text.find(own, at)) != std::string::npos; at += 1)
-        if (at == 0 || text[at - 1] == ' ' || text[at - 1] == '\n')
-            text.replace(at, own.size(), ours);
-    write_text(to, text);
-    return true;
+    std::vector<std::string> words{"env"};
+    for (char const* const variable : {"MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES"})
+        words.insert(words.end(), {"-u", variable});
+    words.insert(words.end(), {"make", fmt::format("O={}", inner), "--no-print-directory"});
+    words.insert(words.end(), targets.begin(), targets.end());
+    return run_quietly(words, folder);
 }
 
-void copy_as_old(fs::path const& from, fs::path const& to)
+// How objects are compiled in a tree, which no object says of itself.
+std::string rules_of(fs::path const& tree)
 {
-    fs::create_directories(to.parent_path());
-    fs::copy_file(from, to, fs::copy_options::overwrite_existing);
-    fs::last_write_time(to, fs::last_write_time(from));
+    fs::path const batches{tree / "scripts/compile-batch"};
+    return compile_rules(read_text(tree / "Makefile")) + (fs::exists(batches) ? read_text(batches) : "") +
+           compiler_version();
 }
 
 } // namespace
@@ -109,6 +108,7 @@ void AbProgram::build()
     if (side_.tree) {
         if (::isatty(STDERR_FILENO) == 1)
             fmt::print(stderr, "\r\x1b[Kbuilding {} ...", side_.role);
+        keep_to_rules();
         seed();
         std::vector<std::string> targets{fmt::format("{}/nv", inner)};
         if (with_kernel_)
@@ -128,62 +128,48 @@ void AbProgram::build()
     }
 }
 
-// Objects are as good here as where they come from if their sources are the same; files that are the same are therefore
-// as old here as there, and make finds out the rest.
-void AbProgram::seed() const
+// Objects that were compiled in another way are of no use, and make would not notice.
+void AbProgram::keep_to_rules() const
 {
-    fs::path const target{folder() / inner}, marker{target / "seeded"};
-    if (fs::exists(marker) || !fs::exists(places_.own / "host"))
+    fs::path const target{folder() / inner}, file{target / rules_file};
+    std::string const rules{rules_of(folder())};
+    if (fs::exists(file) && read_text(file) == rules)
         return;
-    for (auto const& entry : fs::recursive_directory_iterator{folder()}) {
-        fs::path const file{entry.path().lexically_relative(folder())}, theirs{trees_->root() / file};
-        if (*file.begin() != inner && entry.is_regular_file() && fs::is_regular_file(theirs) &&
-            fs::file_size(theirs) == entry.file_size() && read_text(theirs) == read_text(entry.path()))
-            fs::last_write_time(entry.path(), fs::last_write_time(theirs));
-    }
-    for (char const* const part : {"host", "batches", with_kernel_ ? "kernel" : "host"})
-        for (auto const& entry : fs::recursive_directory_iterator{places_.own / part})
-            if (entry.is_regular_file() && entry.path().extension() != ".d")
-                seed_file(entry.path().lexically_relative(places_.own));
-    for (char const* const part : {"take_turns.so", "timeline.html"})
-        if (fs::exists(places_.own / part))
-            copy_as_old(places_.own / part, target / part);
-    write_text(marker, "");
-    trees_->accept(folder());
+    for (std::string_view const part : object_parts)
+        fs::remove_all(target / part);
+    fs::create_directories(target);
+    write_text(file, rules);
 }
 
-// An object without its dependencies would never be compiled again.
-void AbProgram::seed_file(fs::path const& file) const
+// From beside this program, if that was built from this repository as it is, and from the other side.
+void AbProgram::seed() const
 {
-    fs::path const target{folder() / inner / file};
-    fs::create_directories(target.parent_path());
-    if (file.extension() == ".o") {
-        fs::path dependencies{file};
-        dependencies.replace_extension(".d");
-        if (!fs::exists(places_.own / dependencies) ||
-            !copy_dependencies(places_.own / dependencies, folder() / inner / dependencies, dependencies))
-            return;
-    }
-    copy_as_old(places_.own / file, target);
+    std::string const rules{rules_of(folder())};
+    fs::path const origin{places_.own / "built-from"};
+    if (fs::exists(origin) && read_text(origin) == trees_->root().string() + "\n" && rules_of(trees_->root()) == rules)
+        seed_from({trees_->root(), places_.own});
+    fs::path const other{places_.work / (side_.role == "base" ? "change" : "base")};
+    fs::path const other_rules{other / inner / rules_file};
+    if (fs::exists(other_rules) && read_text(other_rules) == rules)
+        seed_from({other, other / inner});
+}
+
+void AbProgram::seed_from(BuildTree const& from) const
+{
+    std::span<std::string_view const> const parts{object_parts};
+    seed_objects(from, {folder(), folder() / inner}, with_kernel_ ? parts : parts.first(1),
+                 [&](std::span<std::string const> lists) {
+                     std::vector<std::string> targets;
+                     for (std::string const& list : lists)
+                         targets.push_back(fmt::format("{}/{}", inner, list));
+                     // A tree that knows no such lists has no objects of them either.
+                     static_cast<void>(run_make(folder(), targets));
+                 });
 }
 
 void AbProgram::make(std::vector<std::string> const& targets) const
 {
-    // Whoever called us may be a make, too.
-    std::vector<std::string> words{"env",
-                                   "-u",
-                                   "MAKEFLAGS",
-                                   "-u",
-                                   "MFLAGS",
-                                   "-u",
-                                   "MAKELEVEL",
-                                   "-u",
-                                   "MAKEOVERRIDES",
-                                   "make",
-                                   fmt::format("O={}", inner),
-                                   "--no-print-directory"};
-    words.insert(words.end(), targets.begin(), targets.end());
-    ProcessResult const result{run_quietly(words, folder())};
+    ProcessResult const result{run_make(folder(), targets)};
     fs::path const log{places_.work / (side_.role + "-build.log")};
     write_text(log, result.output + result.errors);
     if (::isatty(STDERR_FILENO) == 1)

@@ -1,10 +1,11 @@
 // The programs of one side: nv, and the kernel if it is wanted, built from a tree in a folder of the side's own.
 //
 // Nothing is built before somebody needs it: key() asks first whether a program of the same sources was built before.
-// The folder keeps its objects, so that only what differs from the time before is compiled; the first time it begins
-// with the objects that lie beside this very program. Host only. Floor: tools.
+// The folder keeps its objects, so that only what differs from the time before is compiled, and takes over those that
+// lie beside this very program where they fit (ab_seed.hpp). Host only. Floor: tools.
 #pragma once
 
+#include "tools/nv/ab_seed.hpp"
 #include "tools/nv/ab_side.hpp"
 
 #include <filesystem>
@@ -33,8 +34,9 @@ public:
 
 private:
     [[nodiscard]] std::filesystem::path folder() const { return places_.work / side_.role; }
+    void keep_to_rules() const;
     void seed() const;
-    void seed_file(std::filesystem::path const& file) const;
+    void seed_from(BuildTree const& from) const;
     void make(std::vector<std::string> const& targets) const;
 
     AbSide const& side_;

@@ -128,9 +128,4 @@ void GitTrees::check_out(std::string const& tree, std::filesystem::path const& f
     static_cast<void>(must(in(folder, {"checkout-index", "--all", "--force", "--quiet"}), index_of(folder)));
 }
 
-void GitTrees::accept(std::filesystem::path const& folder) const
-{
-    static_cast<void>(must(in(folder, {"update-index", "--refresh", "-q"}), index_of(folder)));
-}
-
 } // namespace hv::nv

@@ -51,8 +51,6 @@ public:
     [[nodiscard]] std::vector<std::string> changed_files(std::string const& from, std::string const& to) const;
     // Makes `folder` the tree; rewrites only files that differ from what it was before. Others are left alone.
     void check_out(std::string const& tree, std::filesystem::path const& folder) const;
-    // Somebody changed the times of its files.
-    void accept(std::filesystem::path const& folder) const;
 
 private:
     struct Said {
