@@ -94,8 +94,11 @@ void AbArm::make_ready(std::vector<std::size_t> const& cells, unsigned threads)
         write_text(scenario_file(places_, side_, suite_.cells[cell], 1), suite_.text_of(suite_.cells[cell], 1));
     JobProgress progress{cells.size()};
     run_jobs(cells.size(), threads, [&](std::size_t i, unsigned) {
-        static_cast<void>(
-            simulate(cells[i], {1}, {"--set", "warmup_ns=0", "--set", fmt::format("duration_ns={}", probe_ns)}));
+        // Ours take a hundredth of a second; the user's may be of any size.
+        bool const is_ours{!suite_.cells[cells[i]].as_it_is};
+        static_cast<void>(simulate(cells[i], {1},
+                                   {"--set", "warmup_ns=0", "--set", fmt::format("duration_ns={}", probe_ns)},
+                                   is_ours ? limits_.timeout / 3 : limits_.timeout));
         progress.done(fmt::format("{}: {}", side_.role, suite_.cells[cells[i]].name));
     });
 }
@@ -111,7 +114,7 @@ std::vector<AbValues> AbArm::run(std::size_t cell, std::vector<std::uint64_t> co
     AbCell const& what{suite_.cells[cell]};
     for (std::uint64_t const seed : seeds)
         write_text(scenario_file(places_, side_, what, seed), suite_.text_of(what, seed));
-    std::string const said{simulate(cell, seeds, {})};
+    std::string const said{simulate(cell, seeds, {}, limits_.timeout)};
     try {
         Json const runs{parse_json(said, "nv sim")};
         if (runs.items.size() != seeds.size())
@@ -154,13 +157,13 @@ std::vector<std::string> AbArm::sim_command(std::vector<std::string> const& opti
 
 // What it said on stdout.
 std::string AbArm::simulate(std::size_t cell, std::vector<std::uint64_t> const& seeds,
-                            std::vector<std::string> const& options) const
+                            std::vector<std::string> const& options, std::chrono::milliseconds limit) const
 {
     std::vector<fs::path> files;
     for (std::uint64_t const seed : seeds)
         files.push_back(scenario_file(places_, side_, suite_.cells[cell], seed));
     ProcessSpec spec{.words = sim_command(options, files), .folder = "."};
-    spec.silence_limit = limits_.timeout;
+    spec.silence_limit = limit;
     spec.total_limit = {};
     spec.output_limit = most_output;
     ProcessResult result{run_process(spec, [](std::string_view) {})};
@@ -169,7 +172,7 @@ std::string AbArm::simulate(std::size_t cell, std::vector<std::uint64_t> const& 
     case Ending::silent:
     case Ending::overdue:
         throw Error{ExitCode::timed_out, blame(cell, fmt::format("gave no figures for {:g} s; see --timeout",
-                                                                 static_cast<double>(limits_.timeout.count()) / 1000))};
+                                                                 static_cast<double>(limit.count()) / 1000))};
     case Ending::talkative:
         give_up(blame(cell, fmt::format("wrote more than {} MiB", most_output >> 20)));
     case Ending::interrupted:
@@ -207,34 +210,51 @@ AbValues AbArm::boot(std::size_t cell, std::uint64_t seed, unsigned thread) cons
     }
 }
 
+namespace {
+
+struct RunTask {
+    AbArm* arm;
+    std::size_t cell;
+    std::vector<std::uint64_t> seeds;
+};
+
+// A boot takes long: each is a task, so that after one that fails nobody waits for others.
+void add_tasks(std::vector<RunTask>& tasks, AbArm& arm, std::size_t cell, std::vector<std::uint64_t> const& seeds,
+               bool kernel)
+{
+    if (!kernel)
+        tasks.push_back({&arm, cell, seeds});
+    else
+        for (std::uint64_t const seed : seeds)
+            tasks.push_back({&arm, cell, {seed}});
+}
+
+} // namespace
+
 void run_both(std::array<AbArm*, 2> arms, AbSuite const& suite, std::vector<std::size_t> const& cells, unsigned seeds,
               RunLimits const& limits)
 {
-    struct Task {
-        AbArm* arm;
-        std::size_t cell;
-        std::vector<std::uint64_t> seeds;
-    };
     std::vector<AbArm::Run> wanted;
     for (std::size_t const cell : cells)
         for (std::uint64_t seed = 1; seed <= seeds; ++seed)
             wanted.emplace_back(cell, seed);
     auto const threads =
         static_cast<unsigned>(limits.jobs != 0 ? limits.jobs : std::max<std::size_t>(1, allowed_cpus().size()));
-    std::vector<Task> tasks;
+    std::vector<RunTask> tasks;
     for (AbArm* const arm : std::span{arms}.first(arms[0] == arms[1] ? 1 : 2)) {
         auto const missing = arm->missing(wanted);
         if (!missing.empty())
             arm->make_ready(cells, threads);
         for (auto const& [cell, of_cell] : missing)
-            tasks.push_back({arm, cell, of_cell});
+            add_tasks(tasks, *arm, cell, of_cell, limits.kernel);
     }
-    // A cell of one side beside the same one of the other, and not waiting for the largest at the end.
-    std::ranges::stable_sort(tasks, {}, &Task::cell);
+    // A cell of one side beside the same one of the other, and not waiting for the largest at the end; first of the
+    // change, which may not work.
+    std::ranges::stable_sort(tasks, {}, [&](RunTask const& task) { return std::pair{task.cell, task.arm == arms[0]}; });
     std::mutex mutex;
     JobProgress progress{tasks.size()};
     run_jobs(tasks.size(), threads, [&](std::size_t i, unsigned thread) {
-        Task const& task{tasks[i]};
+        RunTask const& task{tasks[i]};
         std::vector<AbValues> const values{task.arm->run(task.cell, task.seeds, thread)};
         std::lock_guard const guard{mutex};
         for (std::size_t n = 0; n < values.size(); ++n)

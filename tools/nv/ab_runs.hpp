@@ -55,7 +55,7 @@ public:
 
 private:
     [[nodiscard]] std::string simulate(std::size_t cell, std::vector<std::uint64_t> const& seeds,
-                                       std::vector<std::string> const& options) const;
+                                       std::vector<std::string> const& options, std::chrono::milliseconds limit) const;
     [[nodiscard]] AbValues boot(std::size_t cell, std::uint64_t seed, unsigned thread) const;
     [[nodiscard]] std::string blame(std::size_t cell, std::string_view what) const;
 

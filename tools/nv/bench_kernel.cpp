@@ -66,9 +66,11 @@ RunFigures KernelRunner::run(BenchCell const& cell, BenchSetup const& setup, std
                     std::to_string(host_cpu), "--timeout", std::to_string(limit.count()), "--silence",
                     fmt::format("{:.3f}", static_cast<double>(silence.count()) / 1000), "--json"},
                    log)};
-    if (status != 0)
+    if (status != 0) {
+        std::string const complaint{last_complaint(read_text(log))}; // Mostly it names the run itself.
         throw Error{status < 5 ? static_cast<ExitCode>(status) : ExitCode::failed,
-                    fmt::format("{}: {}", name, last_complaint(read_text(log)))};
+                    complaint.starts_with(name) ? complaint : fmt::format("{}: {}", name, complaint)};
+    }
     std::filesystem::path const channel_file{out / name / host_channel_file};
     std::string const text{read_text(channel_file)};
     HostChannel const channel{parse_host_channel(text)};
