@@ -5,6 +5,12 @@
 
 namespace hv::arch {
 
+namespace {
+
+constexpr std::uint32_t most_at_one_time{100'000}; // reschedules; more lead to each other, and time would stand still
+
+} // namespace
+
 SimMachine::SimMachine(MachineShape const& shape, SimCosts costs, std::size_t trace_bytes_per_pcpu)
     : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()), left_(shape.topology().pcpus.size()),
       trace_memory_(shape.topology().pcpus.size())
@@ -59,7 +65,8 @@ void SimMachine::handle(EventHeap::Slot slot)
 void SimMachine::carry_out_reschedules()
 {
     is_waking_ = false;
-    while (std::optional<CpuId> const cpu = wanted_.first()) {
+    for (std::uint32_t carried_out = 0; std::optional<CpuId> const cpu = wanted_.first(); ++carried_out) {
+        HV_ASSERT(carried_out < most_at_one_time);
         wanted_.clear(*cpu);
         requested_[cpu->value()] = 0;
         executing_ = *cpu;

@@ -88,6 +88,22 @@ TEST_P(HotplugTest, DownToOneAndBackUnderLoadEveryVcpuGoesOn)
         EXPECT_TRUE(i % 3 == 2 || after[i] > before[i] + 5) << "vCPU " << i;
 }
 
+TEST_P(HotplugTest, WhoWaitsRunsOnAPcpuAsSoonAsItIsBack)
+{
+    if (std::string_view{GetParam()} == "null")
+        GTEST_SKIP() << "moves nobody";
+    for (unsigned const leaving : {1u, 2u, 3u, 4u, 5u, 6u, 7u})
+        EXPECT_TRUE(offline(leaving, 0).ok());
+    guest::Guest* const hogs[]{&sim.hog(sim.domain(), 0), &sim.hog(sim.domain(), 0)};
+    for (guest::Guest* const hog : hogs)
+        sim.start(*hog);
+    sim.run(ms(5));
+    EXPECT_TRUE(online(6));
+    sim.run(us(100));
+    EXPECT_FALSE(sim.idles(6));
+    EXPECT_TRUE(sim.runs(hogs[0]->vcpu) && sim.runs(hogs[1]->vcpu));
+}
+
 TEST_P(HotplugTest, NothingIsArmedOnAPcpuThatIsOff)
 {
     load(12);
