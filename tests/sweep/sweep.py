@@ -7,6 +7,7 @@ Every process of the sweep is killed with SIGKILL at random times, results are t
 ends by itself. Then the files have to be those of an undisturbed sweep, byte by byte. The same for the lines of --jobs-file, shuffled and
 called from elsewhere, with the results spread over two folders. One line says what was done; exit status 1 if anything differs."""
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -32,7 +33,7 @@ def write_grid(file, runs):
     policies = ["credit", {"policy": "numacredit", "set": {"patience_us": [0, 500], "tslice_ms": [10, 30]}}]
     points = len(SCENARIOS) * 5 * 2
     file.write_text(json.dumps({"schema": "numavisor-sweep/1", "name": "killed", "scenarios": [f"{ROOT}/tests/golden/{s}.json" for s in SCENARIOS],
-                                "parameters": {"warmup_ns": [0], "duration_ns": [60_000_000], "sched.ratelimit_us": [0, 1000]},
+                                "parameters": {"warmup_ns": [0], "duration_ns": [60_000_000], "$.domains[0].start_ns": [0], "sched.ratelimit_us": [0, 1000]},
                                 "policies": policies, "seeds": max(1, runs // points)}))
     return points * max(1, runs // points)
 
@@ -69,7 +70,8 @@ def killed(nv, grid, folder, dice, expected_s, runs):
         except subprocess.TimeoutExpired:
             # The sweep or one of its processes.
             others = subprocess.run(["ps", "-o", "pid=", "--ppid", str(child.pid)], capture_output=True, text=True, check=False).stdout.split()
-            os.kill(int(dice.choice(others)) if others and dice.random() < 0.3 else child.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # It ended meanwhile.
+                os.kill(int(dice.choice(others)) if others and dice.random() < 0.3 else child.pid, signal.SIGKILL)
             child.communicate()
             kills += 1
             if kills % 3 == 0:
