@@ -148,11 +148,15 @@ $(O)/asan/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)scripts/compile-batch $@ $< $(ASAN) -O1
-# The tests' own code takes long to optimise and is where little time is spent.
+# The tests' own code and the host command take long to compile and little time to run. The tests' is only looked at for bad accesses.
 $(O)/asan/batches/tests/%.o: $(O)/batches/tests/%.cpp scripts/compile-batch
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
-	$(Q)scripts/compile-batch $@ $< $(ASAN) -Og
+	$(Q)scripts/compile-batch $@ $< $(ASAN) -fno-sanitize=undefined -Og
+$(O)/asan/batches/tools/%.o: $(O)/batches/tools/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(ASAN) -fno-sanitize=null,alignment,object-size,vptr -Og
 $(O)/tsan/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)

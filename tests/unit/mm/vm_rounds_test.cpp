@@ -73,7 +73,7 @@ protected:
 TEST_F(VmRounds, TenVmsComeAndGoAndEveryPageIsAtHomeAndEveryTotalAsBefore)
 {
     char const* const wanted{std::getenv("NV_VM_ROUNDS")};
-    int const rounds{wanted != nullptr ? std::atoi(wanted) : 40};
+    int const rounds{wanted != nullptr ? std::atoi(wanted) : 16};
     std::array<NodeStats, 2> const before{totals()};
     zeroed = 0;
     for (int round = 0; round < rounds && !HasFailure(); ++round) {
