@@ -7,9 +7,10 @@ Every tests/museum/NUMBER-NAME.patch is a fault that Xen's scheduler once had, m
 which check of the suite will notice (docs/museum.md). First those checks are run on the code as it is, and must pass. Then each patch is
 applied to a copy of the tree below BUILD_DIR/museum (default build/museum), what it touches is compiled, and its check must fail, within 5
 seconds of CPU time. Prints a line a patch; what was found is kept until sources or patch change. --apply only tries whether all
-patches apply; --quick does that and a few of them in full; --table prints the table of docs/museum.md. Exit status 1 if a fault survives or a check
+patches apply and are in docs/museum.md; --quick does that and a few of them in full; --table prints the table of docs/museum.md. Exit status 1 if a fault survives or a check
 takes too long, 4 if a patch does not apply or compile or a check fails without any."""
 import argparse
+import fcntl
 import hashlib
 import json
 import os
@@ -80,7 +81,7 @@ def run(check, program, hang_s=resource.RLIM_INFINITY):
     """Whether it passes, what it says, and the CPU time that it takes, at most `hang_s` of it."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     limit = lambda: resource.setrlimit(resource.RLIMIT_CPU, (hang_s, hang_s))
-    environment = os.environ | {"NV_ROOT": str(ROOT), "NV_STORM_SECONDS": "2", "TSAN_OPTIONS": "halt_on_error=1"}
+    environment = os.environ | {"NV_ROOT": str(ROOT), "NV_SHRINK": "0", "NV_STORM_SECONDS": "2", "TSAN_OPTIONS": "halt_on_error=1"}
     result = subprocess.run([str(word) for word in check.command(program)], cwd=ROOT, capture_output=True, stdin=subprocess.DEVNULL, env=environment, preexec_fn=limit)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     said = (result.stdout + result.stderr).decode(errors="replace")
@@ -102,6 +103,12 @@ class Museum:
     def __init__(self, build, pattern, again):
         self.build, self.work = build.resolve(), build.resolve() / "museum"
         self.patches = sorted((Patch(p) for p in MUSEUM.glob("*.patch")), key=lambda p: p.name)
+        self.work.mkdir(parents=True, exist_ok=True)
+        self.lock = (self.work / "lock").open("w")
+        try:
+            fcntl.flock(self.lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Broken(f"{self.work}: another museum.py is at work there; wait for it, or take another build folder") from None
         self.chosen = [p for p in self.patches if pattern in p.name]
         self.kept_file = self.work / "kept.json"
         self.kept = json.loads(self.kept_file.read_text()) if self.kept_file.exists() and not again else {}
@@ -118,7 +125,6 @@ class Museum:
 
     def keep(self, name, value):
         self.kept[name] = value
-        self.work.mkdir(parents=True, exist_ok=True)
         part = self.kept_file.with_suffix(".part")
         part.write_text(json.dumps(self.kept))
         part.rename(self.kept_file)
@@ -173,14 +179,28 @@ class Museum:
             print(f"{verdict:8} {patch.name:<44} {seconds:5.2f} CPU-s  {patch.check.text}: {said}", flush=True)
 
 
+def row(patch):
+    """Its row in docs/museum.md, but for the last column."""
+    where = ", ".join(sorted({str(pathlib.PurePath(f).parent) for f in patch.files}))
+    says = f": \"{patch.says}\"" if patch.says else ""
+    return (f"| {patch.number} | {patch.fields['Upstream']} | {patch.fields['Went wrong']} | {patch.fields['Seen as']} | {patch.fields['Shown by']} | "
+            f"{where} | `{patch.check.text}`{says} |")
+
+
 def table(museum):
-    print("| # | upstream | went wrong | a user saw | in | caught by | CPU-s |\n|---|---|---|---|---|---|---|")
+    print("| # | upstream | went wrong | a user saw | shown by | in | caught by | CPU-s |\n|---|---|---|---|---|---|---|---|")
     for patch in museum.patches:
         verdict, seconds, _ = museum.judge(patch)
-        where = ", ".join(sorted({str(pathlib.PurePath(f).parent) for f in patch.files}))
-        says = f": \"{patch.says}\"" if patch.says else ""
-        print(f"| {patch.number} | {patch.fields['Upstream']} | {patch.fields['Went wrong']} | {patch.fields['Seen as']} | {where} | "
-              f"`{patch.check.text}`{says} | {seconds:.1f} |" + ("" if verdict == "caught" else f" {verdict}"))
+        print(f"{row(patch)} {seconds:.1f} |" + ("" if verdict == "caught" else f" {verdict}"))
+
+
+def expect_rows(patches):
+    page = (ROOT / "docs/museum.md").read_text()
+    for patch in patches:
+        if row(patch) not in page:
+            raise Broken(f"docs/museum.md: has no row for {patch.path.name}; take the table that tests/museum/museum.py --table prints")
+    if len(re.findall(r"^\| \d+ \|", page, re.M)) != len(patches):
+        raise Broken("docs/museum.md: has rows of patches that are gone; take the table that tests/museum/museum.py --table prints")
 
 
 def main():
@@ -195,6 +215,8 @@ def main():
     try:
         museum = Museum(arguments.build, arguments.k, arguments.again)
         museum.apply_all()
+        if arguments.apply or arguments.quick:
+            expect_rows(museum.patches)
         if arguments.apply:
             print(f"{len(museum.patches)} apply")
             return 0
