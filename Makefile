@@ -276,7 +276,7 @@ help:
 #: make kernel   the bootable image, build/numavisor.elf
 #: make iso      the same on a CD that GRUB boots, build/numavisor.iso (ISO_OPTIONS="..." ISO_SCENARIO=FILE.json)
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
-#: make ab-test  nv ab on changes whose effect is known
+#: make ab-test  nv ab on changes whose effect is known, and the commands of the manual's pages about it
 #: make museum   faults that Xen's scheduler once had, brought back one by one: the suite must notice each (MUSEUM="-k NAME")
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, then storms in which ten
 #:               thousand domains end and a thousand pCPUs leave under each policy, ten million operations of the
@@ -324,6 +324,7 @@ page-test: $(O)/nv
 
 ab-test: $(O)/nv $(O)/numavisor.elf
 	tests/ab/ab.py --nv $(O)/nv
+	tests/ab/tutorial.py --nv $(O)/nv docs/tutorial.md docs/upstream-patch.md
 
 museum: $(O)/unit-sched $(O)/nv $(O)/stress-tsan
 	@tests/museum/museum.py $(MUSEUM) $(O)
