@@ -3,6 +3,7 @@
 #include "tools/nv/bench.hpp"
 #include "tools/nv/errors.hpp"
 #include "tools/nv/files.hpp"
+#include "tools/nv/merge.hpp"
 #include "tools/nv/pack.hpp"
 #include "tools/nv/page.hpp"
 #include "tools/nv/run.hpp"
@@ -287,6 +288,7 @@ ExitCode dispatch(int argc, char** argv)
     BenchArguments bench_arguments;
     AbOptions ab_options;
     SweepOptions sweep_options;
+    MergeOptions merge_options;
     TraceOptions trace_options;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
@@ -305,6 +307,7 @@ ExitCode dispatch(int argc, char** argv)
     add_bench(app, bench_arguments);
     add_ab(app, ab_options);
     add_sweep(app, sweep_options);
+    add_merge(app, merge_options);
     add_trace(app, trace_options);
     TraceAnswers trace_answers;
     add_trace_answers(*app.get_subcommand("trace"), trace_answers);
@@ -326,6 +329,8 @@ ExitCode dispatch(int argc, char** argv)
         return run_ab(ab_options);
     if (app.got_subcommand("sweep"))
         return run_sweep(sweep_options);
+    if (app.got_subcommand("merge"))
+        return run_merge(merge_options);
     if (std::optional<ExitCode> const code = do_trace_answer(*app.get_subcommand("trace"), trace_answers))
         return *code;
     if (app.got_subcommand("trace"))

@@ -17,14 +17,6 @@ namespace fs = std::filesystem;
 constexpr std::string_view result_schema{"numavisor-result/1"};
 constexpr std::string_view folder_schema{"numavisor-sweep-folder/1"};
 
-std::string text_list(std::vector<std::string> const& texts)
-{
-    std::vector<std::string> quoted;
-    for (std::string const& text : texts)
-        quoted.push_back(json_string(text));
-    return fmt::format("[{}]", fmt::join(quoted, ", "));
-}
-
 std::vector<std::string> texts_of(Reader const& reader)
 {
     std::vector<std::string> texts;
@@ -68,6 +60,14 @@ SweepResult parse_result(std::string_view body)
 
 } // namespace
 
+std::string json_texts(std::vector<std::string> const& texts)
+{
+    std::vector<std::string> quoted;
+    for (std::string const& text : texts)
+        quoted.push_back(json_string(text));
+    return fmt::format("[{}]", fmt::join(quoted, ", "));
+}
+
 std::string SweepIdentity::key() const
 {
     KeyHash hash;
@@ -87,7 +87,7 @@ std::string result_text(SweepResult const& result)
         figures.push_back(fmt::format("{}: {}", json_string(key), value));
     std::string body{fmt::format("{{\"program\": {}, \"scenario\": {}, \"names\": {}, \"values\": {}, ",
                                  json_string(result.identity.program), json_string(result.identity.scenario),
-                                 text_list(result.identity.names), text_list(result.identity.values))};
+                                 json_texts(result.identity.names), json_texts(result.identity.values))};
     if (!result.failed.empty())
         body += fmt::format("\"failed\": {}, ", json_string(result.failed));
     body += fmt::format("\"figures\": {{{}}}}}\n{}\n", fmt::join(figures, ", "), result.run);
@@ -171,11 +171,11 @@ std::string SweepFolder::text() const
 {
     std::vector<std::string> lists;
     for (auto const& [axis, values] : axes)
-        lists.push_back(fmt::format("{{\"name\": {}, \"values\": {}}}", json_string(axis), text_list(values)));
+        lists.push_back(fmt::format("{{\"name\": {}, \"values\": {}}}", json_string(axis), json_texts(values)));
     return fmt::format("{{\"schema\": \"{}\",\n \"name\": {},\n \"program\": {},\n \"axes\": [\n  {}],\n"
                        " \"scenarios\": {}}}\n",
                        folder_schema, json_string(name), json_string(program), fmt::join(lists, ",\n  "),
-                       text_list(scenarios));
+                       json_texts(scenarios));
 }
 
 void replace_file(fs::path const& file, std::string_view text)

@@ -58,6 +58,9 @@ struct SweepFolder {
     [[nodiscard]] std::string text() const;
 };
 
+// A list of texts as JSON.
+[[nodiscard]] std::string json_texts(std::vector<std::string> const& texts);
+
 // The file is the old or the new one, whatever happens meanwhile. Throws (own_failure).
 void replace_file(std::filesystem::path const& file, std::string_view text);
 
