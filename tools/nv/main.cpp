@@ -8,6 +8,7 @@
 #include "tools/nv/page.hpp"
 #include "tools/nv/run.hpp"
 #include "tools/nv/scenario.hpp"
+#include "tools/nv/shrink.hpp"
 #include "tools/nv/sim.hpp"
 #include "tools/nv/sweep.hpp"
 #include "tools/nv/trace_answers.hpp"
@@ -289,6 +290,7 @@ ExitCode dispatch(int argc, char** argv)
     AbOptions ab_options;
     SweepOptions sweep_options;
     MergeOptions merge_options;
+    ShrinkOptions shrink_options;
     TraceOptions trace_options;
     // What was built together lies together: build/nv, build/numavisor.elf, build/out.
     std::filesystem::path const self{argv[0]};
@@ -308,6 +310,7 @@ ExitCode dispatch(int argc, char** argv)
     add_ab(app, ab_options);
     add_sweep(app, sweep_options);
     add_merge(app, merge_options);
+    add_shrink(app, shrink_options);
     add_trace(app, trace_options);
     TraceAnswers trace_answers;
     add_trace_answers(*app.get_subcommand("trace"), trace_answers);
@@ -331,6 +334,8 @@ ExitCode dispatch(int argc, char** argv)
         return run_sweep(sweep_options);
     if (app.got_subcommand("merge"))
         return run_merge(merge_options);
+    if (app.got_subcommand("shrink"))
+        return run_shrink(shrink_options);
     if (std::optional<ExitCode> const code = do_trace_answer(*app.get_subcommand("trace"), trace_answers))
         return *code;
     if (app.got_subcommand("trace"))

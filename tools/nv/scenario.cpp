@@ -83,23 +83,6 @@ void apply_setting(Json& root, std::string_view setting)
         parent->member(known && dot != std::string_view::npos ? key.substr(dot + 1) : key) = value;
 }
 
-// Changes of the command line may need keys of schema 2, of which every schema 1 file is a part.
-void apply(Json& root, Overrides const& overrides)
-{
-    if (root.kind != Json::Kind::object)
-        return;
-    if (overrides.seed)
-        root.member("seed") = {.kind = Json::Kind::integer, .magnitude = *overrides.seed};
-    if (!overrides.policy.empty())
-        root.member("policy") = Json::from_text(overrides.policy);
-    for (std::string const& setting : overrides.settings)
-        apply_setting(root, setting);
-    Json const* const schema = root.find("schema");
-    if (schema != nullptr && schema->text == "credit-scenario/1" &&
-        (!overrides.policy.empty() || !overrides.settings.empty()))
-        root.member("schema") = Json::from_text("credit-scenario/2");
-}
-
 unsigned parse_schema(Reader const& reader)
 {
     std::string const schema = reader.text(64, true);
@@ -176,10 +159,27 @@ void parse_params(Reader const& reader, Scenario& scenario)
 
 std::string Scenario::run_name() const { return fmt::format("{}-{}-{}", name, policy, seed); }
 
+// Changes of the command line may need keys of schema 2, of which every schema 1 file is a part.
+void apply_overrides(Json& root, Overrides const& overrides)
+{
+    if (root.kind != Json::Kind::object)
+        return;
+    if (overrides.seed)
+        root.member("seed") = {.kind = Json::Kind::integer, .magnitude = *overrides.seed};
+    if (!overrides.policy.empty())
+        root.member("policy") = Json::from_text(overrides.policy);
+    for (std::string const& setting : overrides.settings)
+        apply_setting(root, setting);
+    Json const* const schema = root.find("schema");
+    if (schema != nullptr && schema->text == "credit-scenario/1" &&
+        (!overrides.policy.empty() || !overrides.settings.empty()))
+        root.member("schema") = Json::from_text("credit-scenario/2");
+}
+
 Scenario parse_scenario(std::string_view text, std::string_view file, Overrides const& overrides)
 {
     Json root = parse_json(text, file);
-    apply(root, overrides);
+    apply_overrides(root, overrides);
     ObjectReader top{Reader{root, file, "$"}};
     unsigned const schema = parse_schema(top["schema"]);
     Scenario scenario;

@@ -9,6 +9,7 @@
 #include "boot/scenario/layout.hpp"
 #include "sched/guest/memory_model.hpp"
 #include "sched/placement/placement.hpp"
+#include "tools/nv/json.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -111,6 +112,9 @@ struct Overrides {
     std::vector<std::string>
         settings{}; // "key=value": a setting by its path ("sched.tslice_ms"), else a policy parameter
 };
+
+// As the parser does it; the JSON may be anything.
+void apply_overrides(Json& scenario, Overrides const& overrides);
 
 // `file` is for error lines.
 [[nodiscard]] Scenario parse_scenario(std::string_view text, std::string_view file, Overrides const& overrides = {});
