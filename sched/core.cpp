@@ -291,7 +291,6 @@ Switch Core::decide(CpuId self, Instant now, std::optional<CpuId>& pull_from)
     Vcpu& previous{*pcpu.current};
     if (previous.is_idle())
         suspend_or_resume_tick(pcpu, true, now);
-    env.disarm(self, timer::slice);
 
     Decision const decision{ops_.schedule(policy_, self, previous, now, take_idle_work(pcpu))};
     Vcpu& next{*decision.next};
@@ -300,6 +299,8 @@ Switch Core::decide(CpuId self, Instant now, std::optional<CpuId>& pull_from)
         suspend_or_resume_tick(pcpu, false, now);
     if (decision.slice)
         env.arm(self, timer::slice, now + *decision.slice);
+    else
+        env.disarm(self, timer::slice);
     pcpu.current = &next;
     if (&next == &previous) {
         trace_continue(self, next, decision.slice, now);

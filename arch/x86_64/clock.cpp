@@ -17,6 +17,4 @@ void clock_set_rate(std::uint64_t khz) noexcept
 
 std::uint64_t clock_khz() noexcept { return clock_state.khz; }
 
-Instant clock_now() noexcept { return clock_at(read_tsc()); }
-
 } // namespace hv::arch

@@ -18,7 +18,7 @@ void clock_start() noexcept;
 void clock_set_rate(std::uint64_t khz) noexcept;
 [[nodiscard]] std::uint64_t clock_khz() noexcept;
 
-// The clock's own; here because a trace record's stamp is read inline (Env::trace_clock).
+// The clock's own; here because it is read inline.
 struct ClockState {
     std::uint64_t start_ticks{0};
     std::uint64_t ns_per_tick_32{0}; // 32 fractional bits
@@ -33,6 +33,6 @@ extern constinit ClockState clock_state;
     return Instant::at_ns(
         static_cast<std::int64_t>(multiply_shift_32(counter - clock_state.start_ticks, clock_state.ns_per_tick_32)));
 }
-[[nodiscard]] Instant clock_now() noexcept;
+[[nodiscard]] inline Instant clock_now() noexcept { return clock_at(read_tsc()); }
 
 } // namespace hv::arch

@@ -57,16 +57,6 @@ TimerNode* meld_siblings(TimerNode* first)
 
 } // namespace
 
-TimerNode* TimerQueue::node(TimerId id) const
-{
-    HV_ASSERT(id.value() < chunk_nodes * max_chunks);
-    // acquire: pairs with the release of add_chunk(), so that the chunk's zeroes are seen.
-    Chunk* const chunk{chunks_[id.value() / chunk_nodes].load(std::memory_order_acquire)};
-    return chunk == nullptr ? nullptr : &chunk->nodes[id.value() % chunk_nodes];
-}
-
-bool TimerQueue::has_node(TimerId id) const { return node(id) != nullptr; }
-
 bool TimerQueue::add_chunk(TimerId id, Chunk& chunk)
 {
     Chunk* none{nullptr};

@@ -42,7 +42,7 @@ public:
     [[nodiscard]] TicketLock& lock() HV_TSA(lock_returned(lock_)) { return lock_; }
 
     // Whether there is a node for `id`. id < chunk_nodes * max_chunks.
-    [[nodiscard]] bool has_node(TimerId id) const;
+    [[nodiscard]] bool has_node(TimerId id) const { return node(id) != nullptr; }
     // Adds the (zeroed) chunk that holds the node of `id`. False: another pCPU was faster, and the chunk is not used.
     [[nodiscard]] bool add_chunk(TimerId id, Chunk& chunk);
 
@@ -58,7 +58,13 @@ public:
     [[nodiscard]] bool is_consistent() const HV_REQUIRES(lock_);
 
 private:
-    [[nodiscard]] TimerNode* node(TimerId id) const;
+    [[nodiscard]] TimerNode* node(TimerId id) const
+    {
+        HV_ASSERT(id.value() < chunk_nodes * max_chunks);
+        // acquire: pairs with the release of add_chunk(), so that the chunk's zeroes are seen.
+        Chunk* const chunk{chunks_[id.value() / chunk_nodes].load(std::memory_order_acquire)};
+        return chunk == nullptr ? nullptr : &chunk->nodes[id.value() % chunk_nodes];
+    }
     void remove(TimerNode& node) HV_REQUIRES(lock_);
 
     TicketLock lock_;

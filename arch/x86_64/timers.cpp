@@ -16,25 +16,13 @@ namespace {
 constexpr unsigned chunk_order = 0;
 static_assert(sizeof(TimerQueue::Chunk) <= page_size << chunk_order);
 
-// Makes sure of a node before the queue's lock is taken: the allocator's locks come earlier in the order.
-void ensure_node(Percpu& owner, TimerId timer)
+// Before the queue's lock is taken: the allocator's locks come earlier in the order.
+void make_node(Percpu& owner, TimerId timer)
 {
-    if (owner.timers.has_node(timer))
-        return;
     std::optional<PhysAddr> const page{allocate_zeroed_pages(owner.node, chunk_order)};
     HV_ASSERT(page.has_value()); // A machine without 4 KiB left cannot go on.
     if (!owner.timers.add_chunk(timer, *direct_map<TimerQueue::Chunk>(*page)))
         release_pages(*page, chunk_order);
-}
-
-// Removes the first timer if it is due at `now` and was armed before `sequence_limit`.
-std::optional<TimerId> take_due(TimerQueue& queue, Instant now, std::uint64_t sequence_limit)
-{
-    Guard const guard{queue.lock(), irqs_off};
-    TimerNode const* const first{queue.first()};
-    if (first == nullptr || first->deadline > now || first->sequence >= sequence_limit)
-        return std::nullopt;
-    return queue.take_first();
 }
 
 // For the calling pCPU's next timer, or the watchdog if that comes first.
@@ -47,11 +35,19 @@ void start_hardware(Percpu const& self, Instant deadline)
         apic_timer_start(next - clock_now());
 }
 
-void set_hardware(Percpu& self)
+// The timer to serve next: the first, if it is due at `now` and was armed before this interrupt, whose first call sets
+// `sequence_limit`. (Else an owner that always arms in the past would never let it end.) With none left, the hardware
+// is set for the one after.
+std::optional<TimerId> next_due(Percpu& self, Instant now, std::optional<std::uint64_t>& sequence_limit)
 {
     Guard const guard{self.timers.lock(), irqs_off};
+    if (!sequence_limit)
+        sequence_limit = self.timers.next_sequence();
     TimerNode const* const first{self.timers.first()};
+    if (first != nullptr && first->deadline <= now && first->sequence < *sequence_limit)
+        return self.timers.take_first();
     start_hardware(self, first != nullptr ? first->deadline : never);
+    return std::nullopt;
 }
 
 } // namespace
@@ -60,15 +56,17 @@ void timer_arm(CpuId cpu, TimerId timer, Instant deadline) noexcept
 {
     IrqSave const irqs;
     Percpu& owner{percpu(cpu)};
-    ensure_node(owner, timer);
+    bool const is_own{&owner == &this_percpu()};
+    if (!owner.timers.has_node(timer)) [[unlikely]]
+        make_node(owner, timer);
     bool is_first{false};
     {
         Guard const guard{owner.timers.lock(), irqs_off};
         is_first = owner.timers.arm(timer, deadline);
-        if (is_first && &owner == &this_percpu())
+        if (is_first && is_own)
             start_hardware(owner, deadline);
     }
-    if (is_first && &owner != &this_percpu())
+    if (is_first && !is_own)
         apic_send(owner.apic_id, Vector::timer);
 }
 
@@ -87,21 +85,20 @@ void timers_interrupt() noexcept
     Instant const now{clock_now()};
     if (now >= self.watched.due)
         watchdog_beat(now);
-    std::uint64_t sequence_limit{0};
-    {
-        // A timer armed from here on waits for the next interrupt, or an owner that always arms in the past would never
-        // let this one end.
-        Guard const guard{self.timers.lock(), irqs_off};
-        sequence_limit = self.timers.next_sequence();
-    }
-    while (std::optional<TimerId> const due{take_due(self.timers, now, sequence_limit)}) {
+    std::optional<std::uint64_t> sequence_limit;
+    while (std::optional<TimerId> const due{next_due(self, now, sequence_limit)}) {
         UpCalls const* const calls{installed_up_calls()};
         if (calls != nullptr && calls->timer != nullptr)
             calls->timer(calls->self, self.id, *due, now);
     }
-    set_hardware(self);
 }
 
-void timers_restart() noexcept { set_hardware(this_percpu()); }
+void timers_restart() noexcept
+{
+    Percpu& self{this_percpu()};
+    Guard const guard{self.timers.lock(), irqs_off};
+    TimerNode const* const first{self.timers.first()};
+    start_hardware(self, first != nullptr ? first->deadline : never);
+}
 
 } // namespace hv::arch

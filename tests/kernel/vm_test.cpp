@@ -91,8 +91,8 @@ HV_SELFTEST(vm_switch_between_two_is_short)
         HV_SKIP("only where instructions are counted, and nobody else runs; two to eight pCPUs");
     if (!is_asked_for("vm_switch"))
         HV_SKIP("takes a second: only when asked for by name");
-    constexpr std::uint64_t most = 1900; // what it is today, and some; wanted are 900
-    constexpr std::size_t wanted = 9;
+    constexpr std::uint64_t most = 1750;                    // what it is today, and some; wanted are 900
+    constexpr std::size_t wanted = 9, typical = wanted / 4; // at the end of some slices other timers are due, too
     SharedPage const shared;
     VmTestMachine vms{1};
     std::array<std::uint64_t, 2> const one{shared_at, 1}, two{shared_at, 2};
@@ -114,10 +114,10 @@ HV_SELFTEST(vm_switch_between_two_is_short)
     shared.unmap(*a);
     shared.unmap(*b);
     std::ranges::sort(took);
-    arch::say("# ring 3: instructions of a switch between two VMs: {} to {}, {} in the middle", took.front(),
-              took.back(), took[wanted / 2]);
+    arch::say("# ring 3: instructions of a switch between two VMs: {} to {}, mostly {}", took.front(), took.back(),
+              took[typical]);
     if constexpr (!mm::is_debug)
-        HV_CHECK(took[wanted / 2] <= most);
+        HV_CHECK(took[typical] <= most);
 }
 
 HV_SELFTEST(vm_null_hypercall_is_short)
