@@ -12,7 +12,8 @@ constexpr std::uint32_t most_at_one_time{100'000}; // reschedules; more lead to 
 } // namespace
 
 SimMachine::SimMachine(MachineShape const& shape, SimCosts costs, std::size_t trace_bytes_per_pcpu)
-    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()), left_(shape.topology().pcpus.size()),
+    : shape_{shape}, costs_{costs}, requested_(shape.topology().pcpus.size()),
+      turn_state_{costs.turn_seed * 0x9e3779b97f4a7c15ull | 1}, left_(shape.topology().pcpus.size()),
       trace_memory_(shape.topology().pcpus.size())
 {
     for (auto& memory : trace_memory_)
@@ -143,10 +144,17 @@ void SimMachine::arm(CpuId cpu, TimerId timer, Instant when) noexcept
         armed_on_.resize(std::max(armed_on_.size(), index + 1));
         armed_on_[index] = cpu;
     }
-    events_.put(slot_of(cpu, timer), when);
+    EventHeap::Slot const slot{slot_of(cpu, timer)};
+    events_.put(slot, when);
+    if (costs_.by_turns)
+        note_deadline(cpu, slot, when);
 }
 
-void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept { events_.drop(slot_of(cpu, timer)); }
+void SimMachine::disarm(CpuId cpu, TimerId timer) noexcept
+{
+    events_.drop(slot_of(cpu, timer));
+    drop_deadline(slot_of(cpu, timer));
+}
 
 std::vector<TimerId> SimMachine::armed_on(CpuId cpu) const
 {

@@ -7,9 +7,9 @@
 // by their number alone: arming one on another pCPU moves it, and the client says on which pCPU it is handled.
 // Scheduler code takes no time. The rules are those of docs/scenario-format.md. Single-threaded. Floor: arch/host.
 //
-// pCPUs may also take turns, like those of a host that executes all of them on one thread: only one makes progress at a
-// time, until it has nothing to do or a timer is due. That timer's pCPU serves it and decides; then the next one by
-// number has its turn. What another pCPU asks of one waits for its turn (sim_turns.cpp).
+// pCPUs may also take turns, like those of an emulator that executes all of them on one thread: only one makes progress
+// at a time, until its turn ends (sim_turns.cpp says when); then the next one by number that has something to do.
+// Timers that are due, and what another pCPU asks of one, wait for its turn.
 #pragma once
 
 #include "arch/host/event_heap.hpp"
@@ -49,6 +49,9 @@ struct SimCosts {
     Duration timer_late;  // timers of the scheduler fire up to this late
     Duration wake{};      // from a vCPU's wake-up by its timer to the reschedule of the same pCPU
     bool by_turns{false}; // pCPUs take turns; the costs count what their pCPU executes
+    // Of a turn that ends for reasons outside the machine, the mean; from 0 to twice that, at random. 0: none does.
+    Duration turn{};
+    std::uint64_t turn_seed{1};
 };
 
 class SimMachine final : public Machine {
@@ -96,11 +99,19 @@ private:
     }
     void step(EventHeap::Event const& event);
     void run_by_turns(Instant end);
+    [[nodiscard]] Instant next_turn_end() const;
+    [[nodiscard]] bool serve_due();
+    [[nodiscard]] bool is_due(CpuId cpu) const;
+    [[nodiscard]] bool is_own_time(EventHeap::Slot slot) const;
+    void note_deadline(CpuId cpu, EventHeap::Slot slot, Instant when);
+    void drop_deadline(EventHeap::Slot slot);
+    void end_turn();
+    void limit_turn();
     void pass_turn();
     void stop_all_but(CpuId cpu);
     void give_turn(CpuId cpu);
     [[nodiscard]] bool has_work(CpuId cpu) const;
-    [[nodiscard]] CpuId pcpu_of(EventHeap::Slot slot);
+    [[nodiscard]] CpuId pcpu_of(EventHeap::Slot slot) const;
     [[nodiscard]] static EventHeap::Slot request_slot(CpuId cpu) { return cpu.value() * slots_per_pcpu + ipi_slot; }
     void handle(EventHeap::Slot slot);
     void carry_out_reschedules();
@@ -116,13 +127,17 @@ private:
     std::uint64_t late_state_{88172645463325252ull};
     std::uint64_t last_stamp_{0};
     EventHeap events_;
-    std::vector<CpuId> armed_on_;               // by moving timer
-    bool is_waking_{false};                     // the event is a vCPU's timer
-    CpuMask delayed_;                           // asked for by a wake-up, on its way
-    CpuMask wanted_;                            // reschedules to carry out after this event
-    std::vector<char> requested_;               // asked for, not carried out yet
-    CpuId turn_{};                              // whose turn it is, where pCPUs take turns...
-    std::optional<CpuId> interrupted_;          // ...and whose it was before a timer was due
+    std::vector<CpuId> armed_on_;       // by moving timer
+    bool is_waking_{false};             // the event is a vCPU's timer
+    CpuMask delayed_;                   // asked for by a wake-up, on its way
+    CpuMask wanted_;                    // reschedules to carry out after this event
+    std::vector<char> requested_;       // asked for, not carried out yet
+    CpuId turn_{};                      // whose turn it is, where pCPUs take turns...
+    std::optional<CpuId> interrupted_;  // ...and whose it was, if it has ended before its work
+    std::optional<Instant> turn_end_;   // when something outside the machine ends it
+    std::uint64_t turn_state_;          // of the random numbers for that
+    EventHeap deadlines_;               // timers that are not due and end a turn when they are
+    std::vector<EventHeap::Event> due_; // timers that wait for the turn of their pCPU, in the order of their time
     std::vector<std::optional<Duration>> left_; // by pCPU: of a request's cost, while it is not its turn
     std::vector<std::vector<std::byte>> trace_memory_;
     HostMemory memory_;

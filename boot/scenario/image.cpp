@@ -41,7 +41,8 @@ void describe(ImageError const& error, Sink& sink)
 MachineCosts ScenarioView::costs() const
 {
     Header const& h = header();
-    return {ns(h.cpu_bringup_stagger_ns), ns(h.ipi_ns), ns(h.ctxsw_ns), ns(h.timer_late_ns), ns(h.wake_ns)};
+    return {ns(h.cpu_bringup_stagger_ns), ns(h.ipi_ns),  ns(h.ctxsw_ns),
+            ns(h.timer_late_ns),          ns(h.wake_ns), ns(h.turn_ns)};
 }
 
 CpuMask ScenarioView::mask(std::uint32_t row) const

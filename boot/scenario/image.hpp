@@ -45,7 +45,7 @@ struct WorkloadSpec {
 };
 
 struct MachineCosts {
-    Duration cpu_bringup_stagger, ipi, ctxsw, timer_late, wake;
+    Duration cpu_bringup_stagger, ipi, ctxsw, timer_late, wake, turn;
 };
 
 class ScenarioView {

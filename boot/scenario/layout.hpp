@@ -76,7 +76,7 @@ struct Header {
     std::uint32_t checksum; // image_checksum() of the whole image
     std::uint64_t seed;
     std::uint64_t warmup_ns, duration_ns; // figures are taken in [warmup, warmup + duration]
-    std::uint64_t cpu_bringup_stagger_ns, ipi_ns, ctxsw_ns, timer_late_ns, wake_ns;
+    std::uint64_t cpu_bringup_stagger_ns, ipi_ns, ctxsw_ns, timer_late_ns, wake_ns, turn_ns;
     std::uint32_t tslice_ms, ratelimit_us;
     std::uint32_t trace_mask;     // xentrace event mask; 0: no trace
     std::uint32_t trace_ring_kib; // per pCPU; 0: the kernel's own choice
@@ -88,8 +88,8 @@ struct Header {
     LongText description;
     std::array<TableRef, table_count> tables;
 };
-static_assert(sizeof(Header) == 568 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
-              offsetof(Header, tslice_ms) == 80 && offsetof(Header, policy) == 104 && offsetof(Header, tables) == 488);
+static_assert(sizeof(Header) == 576 && offsetof(Header, checksum) == 12 && offsetof(Header, seed) == 16 &&
+              offsetof(Header, tslice_ms) == 88 && offsetof(Header, policy) == 112 && offsetof(Header, tables) == 496);
 
 // By pCPU number. Sockets and cores are numbered over the whole machine, without gaps; equal core = SMT siblings.
 struct PcpuRecord {

@@ -49,7 +49,8 @@ bool Checker::check_header()
     return time("header.warmup_ns", h.warmup_ns) && time("header.duration_ns", h.duration_ns, 1) &&
            time("header.cpu_bringup_stagger_ns", h.cpu_bringup_stagger_ns) && time("header.ipi_ns", h.ipi_ns) &&
            time("header.ctxsw_ns", h.ctxsw_ns) && time("header.timer_late_ns", h.timer_late_ns) &&
-           time("header.wake_ns", h.wake_ns) && range("header.tslice_ms", h.tslice_ms, 1, max_tslice_ms) &&
+           time("header.wake_ns", h.wake_ns) && time("header.turn_ns", h.turn_ns) &&
+           range("header.tslice_ms", h.tslice_ms, 1, max_tslice_ms) &&
            range("header.ratelimit_us", h.ratelimit_us, 0, max_ratelimit_us) &&
            range("header.trace_ring_kib", h.trace_ring_kib, 0, max_ring_kib) &&
            range("header.placement", h.placement, 0, sched::placement::last_rule) &&

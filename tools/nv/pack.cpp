@@ -83,6 +83,7 @@ private:
                 .ctxsw_ns = machine.ctxsw_ns,
                 .timer_late_ns = machine.timer_late_ns,
                 .wake_ns = machine.wake_ns,
+                .turn_ns = machine.turn_ns,
                 .tslice_ms = scenario_.tslice_ms,
                 .ratelimit_us = scenario_.ratelimit_us,
                 .trace_mask = scenario_.trace_mask,

@@ -14,7 +14,7 @@ namespace {
 using namespace hv::scenario;
 
 // What --set reaches by path; any other key is a parameter of the policy.
-constexpr std::array<std::string_view, 19> settable{"warmup_ns",
+constexpr std::array<std::string_view, 20> settable{"warmup_ns",
                                                     "duration_ns",
                                                     "sched.tslice_ms",
                                                     "sched.ratelimit_us",
@@ -24,6 +24,7 @@ constexpr std::array<std::string_view, 19> settable{"warmup_ns",
                                                     "machine.timer_late_ns",
                                                     "machine.wake_ns",
                                                     "machine.by_turns",
+                                                    "machine.turn_ns",
                                                     "trace.ring_kib",
                                                     "trace.mask",
                                                     "placement",

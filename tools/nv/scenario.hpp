@@ -34,7 +34,7 @@ struct Machine {
     std::vector<std::uint8_t> distances; // row-major
     bool firmware_numa{true};
     bool by_turns{false};
-    std::uint64_t cpu_bringup_stagger_ns{0}, ipi_ns{0}, ctxsw_ns{0}, timer_late_ns{0}, wake_ns{0};
+    std::uint64_t cpu_bringup_stagger_ns{0}, ipi_ns{0}, ctxsw_ns{0}, timer_late_ns{0}, wake_ns{0}, turn_ns{0};
 
     [[nodiscard]] std::size_t node_count() const { return node_memory_mib.size(); }
 };

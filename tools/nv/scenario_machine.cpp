@@ -150,6 +150,8 @@ Machine parse_machine(Reader const& reader, unsigned schema)
         machine.wake_ns = wake->number(0, max_time_ns);
     if (std::optional<Reader> const turns = of_schema_2(object, "by_turns", schema))
         machine.by_turns = turns->truth();
+    if (std::optional<Reader> const turn = of_schema_2(object, "turn_ns", schema))
+        machine.turn_ns = turn->number(0, max_time_ns);
     object.finish();
     return machine;
 }

@@ -51,7 +51,9 @@ Simulation::Simulation(scenario::ScenarioView view, SimulationConfig config)
                {.ipi = view.costs().ipi,
                 .timer_late = view.costs().timer_late,
                 .wake = view.costs().wake,
-                .by_turns = view.by_turns()},
+                .by_turns = view.by_turns(),
+                .turn = view.costs().turn,
+                .turn_seed = view.seed()},
                config_.trace_bytes_per_pcpu}
 {
     machine_.set_client(*this);

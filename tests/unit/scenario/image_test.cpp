@@ -223,11 +223,11 @@ TEST(ScenarioImage, NamesFieldPlaceAndRange)
     using U32 = std::uint32_t;
     using U64 = std::uint64_t;
     EXPECT_EQ(said(second + offsetof(DomainRecord, weight), U16{0}),
-              "scenario image: domain[1].weight at byte 0x302 is 0, allowed is 1 to 65535");
+              "scenario image: domain[1].weight at byte 0x30a is 0, allowed is 1 to 65535");
     EXPECT_EQ(said(0, U32{1}), "scenario image: header.magic at byte 0x0 is 1, allowed is 1129535048");
     EXPECT_EQ(said(4, U16{1}), "scenario image: header.version at byte 0x4 is 1, allowed is 4");
     EXPECT_NE(said(domain, U16{32'767}).find("domain[0].id"), std::string::npos);
-    EXPECT_NE(said(second, U16{7}).find("domain[1].id at byte 0x300 is 7, allowed is a number that no other"),
+    EXPECT_NE(said(second, U16{7}).find("domain[1].id at byte 0x308 is 7, allowed is a number that no other"),
               std::string::npos);
     EXPECT_NE(said(domain + offsetof(DomainRecord, hard_mask), U32{99}).find("a row of the mask table"),
               std::string::npos);

@@ -267,14 +267,50 @@ protected:
     }
 };
 
-TEST_F(SimMachineByTurns, ATimerThatIsDueIsServedAndEndsTheTurn)
+TEST_F(SimMachineByTurns, ATimerThatIsDueEndsTheTurnAndWaitsForThatOfItsPcpu)
 {
-    client.busy = CpuMask::of(cpu(0)) | CpuMask::of(cpu(1));
-    machine.arm(cpu(1), TimerId{1}, at(40));
-    machine.arm(cpu(2), TimerId{1}, at(60));
+    client.busy = CpuMask::first_n(3);
+    machine.arm(cpu(2), TimerId{1}, at(40));
+    machine.arm(cpu(3), TimerId{1}, at(60));
     machine.run_until(at(100));
-    EXPECT_EQ(client.log, (Log{"0 stops at 40", "1 goes on at 40", "timer 1 on 1 at 40", "1 stops at 60",
-                               "timer 1 on 2 at 60", "0 goes on at 60"}));
+    EXPECT_EQ(client.log,
+              (Log{"0 stops at 40", "1 goes on at 40", "1 stops at 60", "2 goes on at 60", "timer 1 on 2 at 60"}));
+}
+
+TEST_F(SimMachineByTurns, WhoSetsTheNextDeadlineOfTheMachineEndsItsTurn)
+{
+    client.busy = CpuMask::first_n(2);
+    client.on_timer = [&](CpuId self, TimerId) {
+        if (self == cpu(1))
+            machine.arm(self, TimerId{2}, at(machine.now() < at(60) ? 200 : 80));
+    };
+    machine.arm(cpu(1), TimerId{1}, at(40));
+    machine.arm(cpu(0), TimerId{1}, at(50));
+    machine.arm(cpu(0), TimerId{4}, at(100));
+    machine.run_until(at(70));
+    EXPECT_EQ(client.log, (Log{"0 stops at 40", "1 goes on at 40", "timer 1 on 1 at 40", "1 stops at 50",
+                               "0 goes on at 50", "timer 1 on 0 at 50", "0 stops at 50", "1 goes on at 50"}))
+        << "100 is next once 0 is served, 200 was not when 1 set it";
+    client.log.clear();
+    machine.arm(cpu(1), TimerId{2}, at(80));
+    machine.run_until(at(75));
+    EXPECT_EQ(client.log, (Log{"1 stops at 70", "0 goes on at 70"}));
+}
+
+TEST_F(SimMachineByTurns, ATimerThatIsSetAnewOrDisarmedIsNotServedLate)
+{
+    client.busy = CpuMask::first_n(3);
+    machine.arm(cpu(2), TimerId{1}, at(40));
+    machine.arm(cpu(2), TimerId{2}, at(41));
+    machine.run_until(at(40));
+    machine.disarm(cpu(2), TimerId{1});
+    machine.run_until(at(50));
+    machine.arm(cpu(2), TimerId{2}, at(90));
+    machine.run_until(at(100));
+    EXPECT_EQ(client.log,
+              (Log{"0 stops at 40", "1 goes on at 40", "1 stops at 41", "2 goes on at 41", "timer 2 on 2 at 41",
+                   "2 stops at 50", "0 goes on at 50", "0 stops at 90", "1 goes on at 90"}))
+        << "50 it was when 2 set the next deadline";
 }
 
 TEST_F(SimMachineByTurns, ARequestWaitsUntilWhoeverHasTheTurnHasNothingToDo)
@@ -294,13 +330,36 @@ TEST_F(SimMachineByTurns, ARequestWaitsUntilWhoeverHasTheTurnHasNothingToDo)
     EXPECT_EQ(client.log, (Log{"timer 3 on 0 at 10", "timer 3 on 0 at 100", "reschedule 2 at 150"}));
 }
 
-TEST_F(SimMachineByTurns, WhoServesAWakeUpKeepsTheTurnUntilItHasDecided)
+TEST_F(SimMachineByTurns, ATurnMayEndBetweenAWakeUpAndItsDecision)
 {
-    client.busy = CpuMask::of(cpu(0)) | CpuMask::of(cpu(1));
-    client.on_timer = [&](CpuId self, TimerId) { machine.tickle(self); };
+    client.busy = CpuMask::of(cpu(0)) | CpuMask::of(cpu(3));
+    client.on_timer = [&](CpuId self, TimerId id) {
+        if (id == TimerId{16})
+            machine.tickle(self);
+    };
     machine.arm(cpu(2), TimerId{16}, at(10));
+    machine.arm(cpu(1), TimerId{1}, at(30));
+    machine.arm(cpu(1), TimerId{2}, at(500));
     machine.run_until(at(1000));
-    EXPECT_EQ(client.log, (Log{"0 stops at 10", "timer 16 on 2 at 10", "reschedule 2 at 40", "1 goes on at 40"}));
+    EXPECT_EQ(client.log,
+              (Log{"0 stops at 10", "timer 16 on 2 at 10", "3 goes on at 30", "3 stops at 500", "0 goes on at 500"}));
+}
+
+class SimMachineTurnLengths : public SimMachineTest {
+protected:
+    SimMachineTurnLengths()
+        : SimMachineTest{{.ipi = {}, .timer_late = {}, .wake = {}, .by_turns = true, .turn = Duration::from_ns(1000)}}
+    {
+    }
+};
+
+TEST_F(SimMachineTurnLengths, TurnsThatSomethingElseEndsLastAsLongByTheMean)
+{
+    client.busy = CpuMask::first_n(2);
+    machine.run_until(at(1'000'000));
+    std::size_t const turns{client.log.size() / 2}; // "stops", "goes on"
+    EXPECT_NEAR(static_cast<double>(turns), 1000, 60);
+    EXPECT_NE(client.log[2], "1 stops at 2000");
 }
 
 } // namespace
