@@ -58,12 +58,17 @@ void why(Bytes file, std::uint32_t vcpu)
 }
 
 // What comes out is a scenario that nv takes.
-void replay(Bytes file, HostPcpus host)
+void replay(Bytes file, HostPcpus how)
 {
     WakePairs pairs;
+    HostTurns turns{hertz};
     TraceStream first{file};
-    while (std::optional<Record> const record = first.next())
+    while (std::optional<Record> const record = first.next()) {
         pairs.record(*record, hertz);
+        turns.record(*record);
+    }
+    HostModel host{turns.model()};
+    host.pcpus = how;
     Recorder recorder{pairs, hertz, host};
     TraceStream stream{file};
     while (std::optional<Record> const record = stream.next())

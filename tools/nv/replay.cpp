@@ -83,7 +83,7 @@ std::uint64_t Recorder::ns_of(std::uint64_t ticks) const
 
 std::uint64_t Recorder::clock_of(std::uint32_t pcpu) const
 {
-    return host_ == HostPcpus::by_turns ? ns_of(turns_.executed(pcpu)) : now();
+    return host_.pcpus == HostPcpus::by_turns ? ns_of(turns_.executed(pcpu)) : now();
 }
 
 void Recorder::add(Live& vcpu, StepKind kind, std::uint64_t ns, std::uint32_t target)
@@ -118,7 +118,7 @@ void Recorder::record(Record const& record)
     bool const goes_on = is(record, Event::continue_running);
     bool const is_idle = record.word_count == 0 || is_idle_vcpu(record.word_store[0]);
     arrives_on_idle_ = scene_.is_idle(record.pcpu);
-    if (host_ == HostPcpus::by_turns)
+    if (host_.pcpus == HostPcpus::by_turns)
         turns_.record(record, scene_, next_);
     scene_.record(record);
     request(record);
@@ -275,7 +275,8 @@ Recording Recorder::finish()
                         .ipi_ns = median(std::move(elsewhere_.count() != 0 ? elsewhere_ : moved_)),
                         .steps = 0,
                         .notifications = notifications_,
-                        .host = host_};
+                        .host = host_.pcpus,
+                        .turn_ns = std::min(ns_of(host_.silent), scenario::max_time_ns)};
     for (auto& [packed, vcpu] : vcpus_) {
         std::uint64_t const run = vcpu.run + (vcpu.is_running ? clock_of(vcpu.on) - vcpu.run_since : 0);
         flush(vcpu);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "sched/guest/step.hpp"
+#include "tools/nv/host_turns.hpp"
 #include "tools/nv/trace_facts.hpp"
 #include "tools/nv/trace_scene.hpp"
 #include "tools/nv/trace_stream.hpp"
@@ -52,12 +53,6 @@ private:
     bool has_tickle_{false}, has_schedule_{false};
 };
 
-// How the host executed its pCPUs.
-enum class HostPcpus {
-    side_by_side,
-    by_turns, // on one thread: what a vCPU ran, and what its wake-up took, counts as far as its pCPU executed
-};
-
 struct RecordedVcpu {
     std::uint32_t first_pcpu{0};
     std::vector<sched::guest::Step> steps; // targets are packed vCPUs
@@ -72,13 +67,14 @@ struct Recording {
     std::uint64_t wake_ns{0}, ipi_ns{0};
     std::uint64_t steps{0}, notifications{0};
     HostPcpus host{HostPcpus::side_by_side};
+    std::uint64_t turn_ns{0}; // mean length of a turn that ends without a cause in the trace; 0: none does
 };
 
 class Recorder {
 public:
     // The pairs must outlive the recorder. `last`: stamps after it only close the trace.
-    Recorder(WakePairs const& pairs, std::uint64_t hz, HostPcpus host, std::uint64_t last = ~0ull)
-        : pairs_{pairs}, hz_{hz}, host_{host}, last_{last}
+    Recorder(WakePairs const& pairs, std::uint64_t hz, HostModel host, std::uint64_t last = ~0ull)
+        : pairs_{pairs}, hz_{hz}, host_{host}, last_{last}, turns_{host.turn}
     {
     }
 
@@ -124,7 +120,7 @@ private:
 
     WakePairs const& pairs_;
     std::uint64_t hz_;
-    HostPcpus host_;
+    HostModel host_;
     std::uint64_t last_;
     Scene scene_;
     TurnClock turns_;

@@ -44,6 +44,37 @@ std::uint32_t pcpu_count(TraceFacts const& facts, std::vector<std::uint32_t> con
     return std::max(static_cast<std::uint32_t>(facts.node_of.size()), pcpus.empty() ? 0 : pcpus.back() + 1);
 }
 
+// As the options say, else as the trace does.
+HostModel host_of(ReplayOptions const& options, HostTurns const& turns, std::uint64_t hz)
+{
+    HostModel host{options.by_turns ? turns.by_turns() : options.side_by_side ? HostModel{} : turns.model()};
+    if (options.turn_us)
+        host.turn = host.silent = static_cast<std::uint64_t>(*options.turn_us * static_cast<double>(hz) / 1e6);
+    return host;
+}
+
+std::string description_of(HostModel const& host, HostTurns const& turns, ReplayOptions const& options,
+                           std::uint64_t hz)
+{
+    HostTurns::Evidence const found{turns.evidence()};
+    auto const us = [&](std::uint64_t ticks) { return static_cast<double>(ticks) * 1e6 / static_cast<double>(hz); };
+    std::string const reason = options.by_turns || options.side_by_side ? "as the option says"
+                               : found.expected < HostTurns::enough
+                                   ? "too little happens to tell"
+                                   : fmt::format("others wrote in the midst of {} bursts of records, by chance {:.0f}",
+                                                 found.seen, found.expected);
+    if (host.pcpus == HostPcpus::side_by_side)
+        return "the host's pCPUs ran side by side: " + reason;
+    std::string const lengths =
+        host.turn == 0
+            ? "their lengths are not known"
+            : fmt::format("those that end before their work last {:.0f} us, of {} seen; {}", us(host.turn), found.ends,
+                          host.silent == 0
+                              ? std::string{"all have a cause in the trace"}
+                              : fmt::format("without a cause in the trace one ends each {:.0f} us", us(host.silent)));
+    return fmt::format("the host's pCPUs took turns: {}; {}", reason, lengths);
+}
+
 } // namespace
 
 ExitCode trace_replay(ReplayOptions const& options)
@@ -57,17 +88,19 @@ ExitCode trace_replay(ReplayOptions const& options)
     if (config.policy.empty())
         config.policy = facts.run ? facts.run->scenario.policy : std::string{default_policy};
     WakePairs pairs;
+    HostTurns turns{hz};
     {
         TraceStream stream{file};
         Progress progress{"who wakes whom", file.bytes().size()};
         while (std::optional<Record> const record = stream.next()) {
             progress.read(*record);
             pairs.record(*record, hz);
+            turns.record(*record);
         }
     }
     TraceStream stream{file};
-    Recorder recorder{pairs, hz, options.by_turns ? HostPcpus::by_turns : HostPcpus::side_by_side,
-                      facts.run ? facts.run->last : ~0ull};
+    HostModel const host{host_of(options, turns, hz)};
+    Recorder recorder{pairs, hz, host, facts.run ? facts.run->last : ~0ull};
     {
         Progress progress{"what they do", file.bytes().size()};
         while (std::optional<Record> const record = stream.next()) {
@@ -86,6 +119,7 @@ ExitCode trace_replay(ReplayOptions const& options)
                "pCPU {} ns\n",
                config.name, recording.vcpus.size(), recording.steps, recording.notifications, recording.wake_ns,
                recording.ipi_ns);
+    fmt::print(stderr, "nv: {}: {}\n", config.name, description_of(host, turns, options, hz));
     return report_damage(stream, options.trace.file);
 }
 

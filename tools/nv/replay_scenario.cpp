@@ -56,7 +56,9 @@ private:
     void machine(std::uint32_t pcpus)
     {
         put(" \"machine\": {{\"ipi_ns\": {}, \"wake_ns\": {}, {}\"cpus\": [", recording_.ipi_ns, recording_.wake_ns,
-            recording_.host == HostPcpus::by_turns ? "\"by_turns\": true, " : "");
+            recording_.host == HostPcpus::by_turns
+                ? fmt::format("\"by_turns\": true, \"turn_ns\": {}, ", recording_.turn_ns)
+                : "");
         for (std::uint32_t cpu = 0; cpu < pcpus; ++cpu) {
             unsigned const node = facts_.node_of.empty() ? 0u : facts_.node_of[cpu];
             put("{}\n  {{\"cpu\": {}, \"node\": {}, \"socket\": {}, \"core\": {}}}", cpu == 0 ? "" : ",", cpu, node,

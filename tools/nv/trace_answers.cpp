@@ -49,8 +49,13 @@ void add_replay(CLI::App& trace, ReplayOptions& options)
         .add_option("--affinity", options.affinity,
                     "facts: homes are node affinity; none: they only count; hard: pinned to the home")
         ->capture_default_str();
-    replay.add_flag("--by-turns", options.by_turns,
-                    "The host executed its pCPUs by turns on one thread: count executed time, replay by turns");
+    CLI::Option* const turns = replay.add_flag("--by-turns", options.by_turns,
+                                               "The host executed its pCPUs by turns on one thread: count executed "
+                                               "time, replay so (default: the trace tells)");
+    replay.add_flag("--side-by-side", options.side_by_side, "It did not")->excludes(turns);
+    replay.add_option("--turn-us", options.turn_us, "Mean length of a turn (default: the trace tells)")
+        ->needs(turns)
+        ->check(CLI::Range(1.0, 1e9));
     replay.add_option("--name", options.name, "Of the scenario (default: replay- and the trace's)");
     replay.add_option("--policy", options.policy, "Scheduling policy (default: the run's, else credit)");
     replay.add_option("--facts", options.trace.facts, "JSON file with what the trace lacks (default: beside it)");

@@ -36,10 +36,11 @@ struct WhyOptions {
 
 struct ReplayOptions {
     TraceOptions trace;
-    std::string output;            // empty: stdout
-    std::string name, policy;      // empty: after the trace; the run's, else credit
-    std::string affinity{"facts"}; // "facts", "none", "hard"
-    bool by_turns{false};
+    std::string output;                        // empty: stdout
+    std::string name, policy;                  // empty: after the trace; the run's, else credit
+    std::string affinity{"facts"};             // "facts", "none", "hard"
+    bool by_turns{false}, side_by_side{false}; // how the host ran its pCPUs; neither: as the trace tells
+    std::optional<double> turn_us;             // mean length of a turn; nothing: as the trace tells
 };
 
 // A scenario file with what the vCPUs of the trace did. `failed` if the trace is damaged: the file is of what could be

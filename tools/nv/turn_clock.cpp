@@ -1,6 +1,7 @@
 #include "tools/nv/turn_clock.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace hv::nv {
 
@@ -19,30 +20,42 @@ bool had_work(std::uint32_t number, Scene::Pcpu const& pcpu, TurnClock::Waiting 
 void TurnClock::note_who_executed(std::uint32_t to, Scene const& scene, Waiting const& waiting)
 {
     who_.clear();
-    auto const note = [&](std::uint32_t low, std::uint32_t high) {
-        auto const& pcpus = scene.pcpus();
-        for (auto at = pcpus.lower_bound(low); at != pcpus.end() && at->first <= high; ++at)
-            if (had_work(at->first, at->second, waiting))
-                who_.push_back(at->first);
-    };
-    if (from_ <= to) {
-        note(from_, to);
-    } else {
-        note(from_, ~0u);
-        note(0, to);
-    }
-    if (who_.empty())
-        who_.push_back(to);
+    working_.clear();
+    for (auto const& [number, pcpu] : scene.pcpus())
+        if (had_work(number, pcpu, waiting))
+            working_.push_back(number);
+    std::ranges::copy_if(working_, std::back_inserter(who_), [&](std::uint32_t number) {
+        return from_ <= to ? number >= from_ && number <= to : number >= from_ || number <= to;
+    });
+    path_ = who_.empty() ? 0 : who_.size() - 1;
+}
+
+// Whole rounds of all that had work.
+std::uint64_t TurnClock::rounds_in(std::uint64_t ticks) const
+{
+    if (turn_ == 0 || working_.empty())
+        return 0;
+    std::uint64_t const turns{(ticks + turn_ / 2) / turn_};
+    return turns <= path_ ? 0 : (turns - path_ + working_.size() / 2) / working_.size();
+}
+
+void TurnClock::share(std::uint64_t ticks, std::uint32_t last)
+{
+    std::uint64_t const rounds{rounds_in(ticks)};
+    std::uint64_t const turns{who_.size() + rounds * working_.size()};
+    std::uint64_t const each{turns == 0 ? 0 : ticks / turns};
+    for (std::uint32_t const pcpu : who_)
+        executed_[pcpu] += each;
+    for (std::uint32_t const pcpu : working_)
+        executed_[pcpu] += each * rounds;
+    executed_[who_.empty() ? last : who_.back()] += ticks - each * turns;
 }
 
 void TurnClock::record(Record const& record, Scene const& scene, Waiting const& waiting)
 {
     if (record.has_stamp && last_ && record.stamp > *last_) {
         note_who_executed(record.pcpu, scene, waiting);
-        std::uint64_t const ticks = record.stamp - *last_;
-        for (std::uint32_t const pcpu : who_)
-            executed_[pcpu] += ticks / who_.size();
-        executed_[who_.back()] += ticks % who_.size();
+        share(record.stamp - *last_, record.pcpu);
     }
     if (record.has_stamp)
         last_ = std::max(last_.value_or(0), record.stamp);
