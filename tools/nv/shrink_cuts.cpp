@@ -270,8 +270,8 @@ private:
     {
         one_node();
         one_socket();
-        erase("$.machine", {"timer_late_ns", "ipi_ns", "wake_ns", "ctxsw_ns", "cpu_bringup_stagger_ns", "by_turns",
-                            "firmware", "distances", "nodes"});
+        erase("$.machine", {"timer_late_ns", "ipi_ns", "wake_ns", "ctxsw_ns", "cpu_bringup_stagger_ns", "turn_ns",
+                            "by_turns", "firmware", "distances", "nodes"});
         std::set<std::uint64_t> cores;
         for (std::size_t i = 0; i < pcpu_count_of(scenario_); ++i)
             cores.insert(number_of(items_of(*scenario_.find("machine"), "cpus").items[i], "core"));
