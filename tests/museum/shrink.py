@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT / "tests/mutants"))
 from tree import Broken, Tree
 
 MUSEUM = ROOT / "tests/museum"
-MOST_VMS, MOST_EVENTS, SEEDS = 3, 20, 80
+MOST_VMS, MOST_EVENTS, SEEDS = 3, 20, 200
 # Faults that a simulation of random VMs can show, and under which policy.
 SHOWN = dict.fromkeys([
     "001-debit-by-sampling", "003-always-the-first-idle", "004-all-idlers-woken", "007-credit-forgotten", "008-weight-by-domain",
@@ -93,7 +93,8 @@ def call(*words, timeout=600):
 
 class Shrinks:
     def __init__(self, build, folder, keep):
-        self.sound, self.tree, self.folder, self.keep = build / "nv", Tree(build / "museum/host", build, ["host"]), folder, keep
+        # Not museum.py's tree: that may run at the same time.
+        self.sound, self.tree, self.folder, self.keep = build / "nv", Tree(build / "shrink", build, ["host"]), folder, keep
         self.known = {}
 
     def decisions(self, program, policy, file):
