@@ -286,7 +286,7 @@ def ctf_lossy(tests, fail, folder):
 
 
 def cost(tests, fail, folder):
-    """Every export: 5 million records per CPU-second at least and 200 MB at most."""
+    """Every export, and the replay: 5 million records per CPU-second at least and 200 MB at most."""
     short, _ = real_trace(folder, "pp-soft")
     trace = short.with_name("long.xentrace")
     tests.run(HERE / "repeat", "--mib", 60, short, trace)
@@ -295,7 +295,7 @@ def cost(tests, fail, folder):
               "print(u.ru_utime + u.ru_stime, u.ru_maxrss, file=sys.stderr); sys.exit(r.returncode)")
     summary = tests.run(tests.build / "nv", "trace", "summary", "--json", trace)
     count = json.loads(summary.stdout)["records"]
-    for kind in ("perfetto", "ctf", "html"):
+    for kind in ("perfetto", "ctf", "html", "replay"):
         best = None
         for attempt in range(2):
             result = tests.run("python3", "-c", script, tests.build / "nv", "trace", kind, trace, "-o", f"{folder}/{kind}{attempt}")
@@ -303,4 +303,4 @@ def cost(tests, fail, folder):
             best = seconds if best is None else min(best, seconds)
         if result.returncode != 0 or kib * 1024 > 200e6 or count < 5e6 * best:
             fail(f"nv trace {kind}: status {result.returncode}, {count} records in {best:.2f} s of CPU time, {kib / 1024:.0f} MiB")
-    return 3
+    return 4

@@ -1,6 +1,5 @@
 #include "tools/nv/trace_scene.hpp"
 
-#include "tools/nv/feed.hpp"
 #include "tools/nv/trace_dump.hpp"
 
 #include <fmt/format.h>
@@ -17,8 +16,6 @@ using namespace sched::trace;
 constexpr std::int32_t boost = 0, under = -1, over = -2;
 
 } // namespace
-
-bool is_idle_vcpu(std::uint32_t packed) { return packed >> 16 == idle_domain; }
 
 std::string packed_name(std::uint32_t packed) { return vcpu_name(packed >> 16, packed & 0xffff); }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "sched/trace/events.hpp"
+#include "tools/nv/feed.hpp"
 #include "tools/nv/metrics_ledger.hpp"
 #include "tools/nv/xentrace.hpp"
 
@@ -62,7 +63,7 @@ private:
     bool started_{false};
 };
 
-[[nodiscard]] bool is_idle_vcpu(std::uint32_t packed);
+[[nodiscard]] constexpr bool is_idle_vcpu(std::uint32_t packed) { return packed >> 16 == idle_domain; }
 // "d1v0", "idle3".
 [[nodiscard]] std::string packed_name(std::uint32_t packed);
 // "BOOST", "UNDER", "OVER"; a number if it is none of them.

@@ -31,12 +31,14 @@ public:
 
 private:
     void note_who_executed(std::uint32_t to, Scene const& scene, Waiting const& waiting);
+    [[nodiscard]] std::uint64_t turns_in(std::uint64_t ticks) const;
     [[nodiscard]] std::uint64_t rounds_in(std::uint64_t ticks) const;
     void share(std::uint64_t ticks, std::uint32_t last);
+    void add(std::uint32_t pcpu, std::uint64_t ticks);
 
     std::uint64_t turn_;
 
-    std::map<std::uint32_t, std::uint64_t> executed_;
+    std::vector<std::uint64_t> executed_; // by pCPU
     // Between the last two records; kept for their memory.
     std::vector<std::uint32_t> who_;     // on the way
     std::vector<std::uint32_t> working_; // all that had something to do
