@@ -138,6 +138,7 @@ def hands(check, seen):
     check("d1v0" in seen.run("document.querySelector('#details').innerText"), "the panel does not tell of d1v0")
     # The longest wait of d2v1: found on the plot, clicked, told.
     seen.run("document.querySelector('#search').blur(); timeline.scroller.scrollTop = 0")
+    seen.until("timeline.top === timeline.scroller.scrollTop")  # it hears of that later, and then rows lie elsewhere
     seen.run("""(() => { const v = timeline.model.guests.find(v => v.name === "d2v1"); window.wait = timeline.model.longWaits([v], 0).sort((a, b) => (b.to - b.from) - (a.to - a.from))[0];
         timeline.show(wait.from, wait.to, 2); })()""")
     spot = seen.run("""(() => { const row = timeline.rows.find(r => r.name === "d2v1"), r = timeline.plot.getBoundingClientRect();
