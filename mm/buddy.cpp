@@ -194,7 +194,7 @@ void Buddy::die_of_corruption(BlockRef block, Order order) const
 Buddy::Walk Buddy::walk() const
 {
     Walk result;
-    for (PageRegion const& region : regions_) {
+    for (PageRegion const& region : regions_.all()) {
         Pfn at{region.range().first};
         while (at < region.range().end && result.is_sound) {
             PageEntry const entry{region.get(at)};

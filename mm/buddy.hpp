@@ -44,8 +44,8 @@ public:
         bool is_sound{true};
     };
 
-    // `regions` ascending and disjoint; the reference is kept. Nothing is free yet.
-    Buddy(NodeId node, std::span<PageRegion> regions, DirectMap map, MisuseHandler on_misuse)
+    // The reference to `regions` is kept. Nothing is free yet.
+    Buddy(NodeId node, PageRegions const& regions, DirectMap map, MisuseHandler on_misuse)
         : node_{node}, map_{map}, on_misuse_{on_misuse}, regions_{regions}
     {
     }
@@ -75,7 +75,7 @@ public:
     [[nodiscard]] std::uint64_t low_pages() const { return pages_[1]; }
     [[nodiscard]] std::uint64_t dirty_pages() const { return pages_[2]; }
 
-    [[nodiscard]] PageRegion* region_of(Pfn frame) const { return find_region(regions_, frame); }
+    [[nodiscard]] PageRegion* region_of(Pfn frame) const { return find_region(regions_.all(), frame); }
 
     // All blocks of the node, by their entries; and whether the lists agree with that.
     [[nodiscard]] Walk walk() const;
@@ -103,7 +103,7 @@ private:
     NodeId const node_;
     DirectMap const map_;
     MisuseHandler const on_misuse_;
-    std::span<PageRegion> const regions_;
+    PageRegions const& regions_;
     std::array<std::array<FreeList, Order::count>, shelf_count> lists_{};
     std::array<std::uint32_t, shelf_count> non_empty_{}; // bit o: the list of order o has a block
     std::array<std::uint64_t, shelf_count> pages_{};

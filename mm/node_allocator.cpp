@@ -16,12 +16,24 @@ std::uint64_t pages_in(std::span<PageRegion const> regions)
 
 } // namespace
 
-NodeAllocator::NodeAllocator(NodeId node, std::span<PageRegion> regions, NodeRules const& rules)
-    : node_{node}, rules_{rules}, regions_{regions}, present_{pages_in(regions)},
-      lock_{LockKey{.rank = node_lock_rank, .ordinal = node.value()}},
-      buddy_{node, regions, rules.map, rules.on_misuse}, reserved_{present_}
+NodeAllocator::NodeAllocator(NodeId node, PageRegion* regions, std::size_t count, std::size_t capacity,
+                             NodeRules const& rules)
+    : node_{node}, rules_{rules}, regions_{regions, count, capacity},
+      lock_{LockKey{.rank = node_lock_rank, .ordinal = node.value()}}, present_{pages_in(regions_.all())},
+      buddy_{node, regions_, rules.map, rules.on_misuse}, reserved_{present_}
 {
-    HV_ASSERT(rules.on_misuse != nullptr && !regions.empty());
+    HV_ASSERT(rules.on_misuse != nullptr && count > 0);
+}
+
+bool NodeAllocator::add_region(PageRange range, std::byte* metadata)
+{
+    Guard guard{lock_, irqs_off};
+    if (regions_.is_full() || range.first < end())
+        return false;
+    regions_.add(range, metadata);
+    present_ += range.pages();
+    reserved_ += range.pages();
+    return true;
 }
 
 void NodeAllocator::add_free(PageRange range)

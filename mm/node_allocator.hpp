@@ -69,13 +69,17 @@ struct NodeRequest {
 
 class alignas(arch::cache_line) NodeAllocator {
 public:
-    // `regions` ascending and disjoint, each as long as RAM is contiguous; the allocator keeps the reference. All pages
-    // are reserved until add_free() says otherwise.
-    NodeAllocator(NodeId node, std::span<PageRegion> regions, NodeRules const& rules);
+    // The array of `capacity` regions from `regions` on is its own from now on, and `count` of them are there, each as
+    // long as RAM is contiguous. All pages are reserved until add_free() says otherwise.
+    NodeAllocator(NodeId node, PageRegion* regions, std::size_t count, std::size_t capacity, NodeRules const& rules);
     NodeAllocator(NodeAllocator const&) = delete;
     NodeAllocator& operator=(NodeAllocator const&) = delete;
 
-    // At boot: pages of one region that can be allocated from now on, given once and in ascending order. No range
+    [[nodiscard]] bool is_full() const { return regions_.is_full(); }
+    // More memory has been plugged in, above all that the node has: reserved, as above. One caller at a time. False if
+    // there is no place for another region, or it is not above all others; then nothing has changed.
+    [[nodiscard]] bool add_region(PageRange range, std::byte* metadata) HV_EXCLUDES(lock_);
+    // Pages of one region that can be allocated from now on, given once and in ascending order. No range
     // touches the next unless a region ends between them.
     void add_free(PageRange range) HV_EXCLUDES(lock_);
     // At boot: a cache of this node's memory; it stays for ever.
@@ -116,7 +120,7 @@ public:
     bool drain_caches() HV_EXCLUDES(lock_);
 
     [[nodiscard]] NodeId node() const { return node_; }
-    [[nodiscard]] std::span<PageRegion> regions() const { return regions_; }
+    [[nodiscard]] std::span<PageRegion> regions() const { return regions_.all(); }
     [[nodiscard]] NodeStats stats() const HV_EXCLUDES(lock_);
     // Without the lock: may be stale by the time it is used.
     [[nodiscard]] std::uint64_t free_pages_hint() const { return free_hint_.load(std::memory_order_relaxed); }
@@ -127,7 +131,7 @@ public:
     // The owner's first block at or above `from`, which moves on behind it; nothing, if there was none in as much as
     // one may look through with the lock held, or up to end().
     [[nodiscard]] std::optional<BlockRef> find_owned(DomainId owner, Pfn& from) const HV_EXCLUDES(lock_);
-    [[nodiscard]] Pfn end() const { return regions_.back().range().end; }
+    [[nodiscard]] Pfn end() const { return regions().back().range().end; }
 
     // Debug builds with poison: see misuse.hpp.
     void check_content(PhysAddr block, Order order) const;
@@ -173,9 +177,9 @@ private:
 
     NodeId const node_;
     NodeRules const rules_;
-    std::span<PageRegion> const regions_; // what is free of them is guarded by the lock
-    std::uint64_t const present_;
+    PageRegions regions_; // what is free of them is guarded by the lock
     mutable TicketLock lock_;
+    std::uint64_t present_ HV_GUARDED_BY(lock_);
     Buddy buddy_ HV_GUARDED_BY(lock_);
     std::uint64_t scrubbing_ HV_GUARDED_BY(lock_){0};
     std::uint64_t claimed_ HV_GUARDED_BY(lock_){0};

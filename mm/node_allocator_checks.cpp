@@ -40,8 +40,8 @@ void NodeAllocator::diagnose(PageRegion const& region, Pfn frame, MisuseReport& 
 
 NodeStats NodeAllocator::stats() const
 {
-    std::uint64_t const span{regions_.back().range().end.value() - regions_.front().range().first.value()};
     Guard guard{lock_, irqs_off};
+    std::uint64_t const span{end().value() - regions().front().range().first.value()};
     // The caches change without our lock, but what they have was counted as out before they got it and until after they
     // gave it back.
     std::uint64_t const out{present_ - reserved_ - free_count() - offline_};
@@ -73,7 +73,7 @@ std::uint64_t NodeAllocator::pages_of(DomainId owner) const
 {
     Guard guard{lock_, irqs_off};
     std::uint64_t pages{0};
-    for (PageRegion const& region : regions_) {
+    for (PageRegion const& region : regions()) {
         Pfn at{region.range().first};
         while (at < region.range().end) {
             PageEntry const entry{region.get(at)};
@@ -90,7 +90,7 @@ std::optional<BlockRef> NodeAllocator::find_owned(DomainId owner, Pfn& from) con
     constexpr unsigned most_entries = 1024;
     unsigned looked_at{0};
     Guard guard{lock_, irqs_off};
-    for (PageRegion& region : regions_) {
+    for (PageRegion& region : regions()) {
         Pfn const end{region.range().end};
         if (from < region.range().first)
             from = region.range().first;
@@ -131,7 +131,7 @@ void NodeAllocator::spoil_content(PhysAddr block, Order order, std::uintptr_t ca
 {
     if (order > largest_poisoned)
         return;
-    PageRegion& region{*find_region(regions_, pfn_of(block))};
+    PageRegion& region{*find_region(regions(), pfn_of(block))};
     PageEntry const head{region.get(pfn_of(block))};
     for (std::uint64_t page = 0; page < order.pages(); ++page) {
         Pfn const frame{pfn_of(block).value() + page};
@@ -147,7 +147,7 @@ void NodeAllocator::spoil_content(PhysAddr block, Order order, std::uintptr_t ca
 
 void NodeAllocator::check_content(PhysAddr block, Order order) const
 {
-    PageRegion& region{*find_region(regions_, pfn_of(block))};
+    PageRegion& region{*find_region(regions(), pfn_of(block))};
     for (std::uint64_t page = 0; page < order.pages(); ++page) {
         Pfn const frame{pfn_of(block).value() + page};
         PageEntry const entry{region.get(frame)};

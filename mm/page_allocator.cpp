@@ -61,11 +61,11 @@ Result<PhysAddr, AllocError> PageAllocator::place(Request const& request)
             return taken;
         if (Result<PhysAddr, AllocError> const taken = take_nearest(request, set, false))
             return taken;
-        return spill(request, usable_ - set - NodeMask::of(node));
+        return spill(request, usable() - set - NodeMask::of(node));
     case Policy::local:
         if (Result<PhysAddr, AllocError> const taken = take_nearest(request, NodeMask::of(node), false))
             return taken;
-        return spill(request, usable_ - NodeMask::of(node));
+        return spill(request, usable() - NodeMask::of(node));
     }
     return fail(AllocError::bad_request);
 }
@@ -100,8 +100,8 @@ Result<PhysAddr, AllocError> PageAllocator::place_by_number(Request const& reque
 {
     if (Result<PhysAddr, AllocError> const taken = take(request, request.node, false))
         return taken;
-    NodeMask const set{request.set & usable_};
-    for (NodeMask candidates : {set - NodeMask::of(request.node), usable_ - set - NodeMask::of(request.node)}) {
+    NodeMask const set{request.set & usable()};
+    for (NodeMask candidates : {set - NodeMask::of(request.node), usable() - set - NodeMask::of(request.node)}) {
         NodeId node{request.node};
         while (!candidates.empty()) {
             node = candidates.cycle(node);
@@ -123,7 +123,7 @@ Result<PhysAddr, AllocError> PageAllocator::spill(Request const& request, NodeMa
 
 Result<PhysAddr, AllocError> PageAllocator::take_nearest(Request const& request, NodeMask candidates, bool spares_low)
 {
-    candidates = candidates & usable_;
+    candidates = candidates & usable();
     while (!candidates.empty()) {
         NodeMask group{order_.nearest(request.node, candidates)};
         candidates = candidates - group;
@@ -144,7 +144,7 @@ NodeId PageAllocator::freest(NodeMask nodes) const
         return best;
     std::uint64_t most{0};
     for (NodeId const node : nodes) {
-        std::uint64_t const free_pages{nodes_[node.value()]->available_pages_hint()};
+        std::uint64_t const free_pages{allocator_of(node)->available_pages_hint()};
         if (free_pages > most) {
             most = free_pages;
             best = node;
@@ -155,14 +155,14 @@ NodeId PageAllocator::freest(NodeMask nodes) const
 
 Result<PhysAddr, AllocError> PageAllocator::take(Request const& request, NodeId node, bool spares_low)
 {
-    if (nodes_[node.value()] == nullptr)
+    if (allocator_of(node) == nullptr)
         return fail(AllocError::exhausted_node);
     Result<PhysAddr, AllocError> const block =
-        nodes_[node.value()]->allocate({.order = request.order,
-                                        .owner = request.owner != nullptr ? request.owner->domain() : kernel_owner,
-                                        .account = request.owner,
-                                        .below = request.below.value(),
-                                        .spares_low = spares_low});
+        allocator_of(node)->allocate({.order = request.order,
+                                      .owner = request.owner != nullptr ? request.owner->domain() : kernel_owner,
+                                      .account = request.owner,
+                                      .below = request.below.value(),
+                                      .spares_low = spares_low});
     if (block && request.owner != nullptr)
         request.owner->charge(node, request.order.pages());
     return block;
@@ -185,8 +185,8 @@ void PageAllocator::free_slowly(CpuId self, PhysAddr block, Order order)
 
 void PageAllocator::free_home(PhysAddr block, Order order, std::uintptr_t caller)
 {
-    std::optional<NodeId> const node = map_.node_of(block);
-    if (!node || nodes_[node->value()] == nullptr) {
+    std::optional<NodeId> const node = node_map().node_of(block);
+    if (!node || allocator_of(*node) == nullptr) {
         // RAM of a node without an allocator is all reserved.
         rules_.on_misuse({.kind = node ? MisuseKind::never_allocated : MisuseKind::no_memory,
                           .address = block,
@@ -195,7 +195,7 @@ void PageAllocator::free_home(PhysAddr block, Order order, std::uintptr_t caller
                           .caller = caller});
         return;
     }
-    std::optional<DomainId> const owner = nodes_[node->value()]->free(block, order, caller);
+    std::optional<DomainId> const owner = allocator_of(*node)->free(block, order, caller);
     if (!owner)
         return; // Reported.
     if (DomainAccount* const account = accounts_.at(PageEntry{PageState::used, order, *owner}.owner_slot()))
@@ -208,15 +208,15 @@ Status<AllocError> PageAllocator::transfer(PhysAddr block, Order order, DomainAc
         return fail(AllocError::order_too_large);
     if (to != nullptr && !accounts_.is_attached(*to))
         return fail(AllocError::bad_request);
-    std::optional<NodeId> const node = map_.node_of(block);
-    if (!node || nodes_[node->value()] == nullptr) {
+    std::optional<NodeId> const node = node_map().node_of(block);
+    if (!node || allocator_of(*node) == nullptr) {
         free(block, order); // Reports why this is no block.
         return fail(AllocError::bad_request);
     }
     if (to != nullptr && !to->grant(order.pages()))
         return fail(AllocError::over_limit);
     DomainId const new_owner{to != nullptr ? to->domain() : kernel_owner};
-    std::optional<DomainId> const before = nodes_[node->value()]->transfer(block, order, new_owner);
+    std::optional<DomainId> const before = allocator_of(*node)->transfer(block, order, new_owner);
     if (!before) {
         if (to != nullptr)
             to->cancel(order.pages());
@@ -231,8 +231,8 @@ Status<AllocError> PageAllocator::transfer(PhysAddr block, Order order, DomainAc
 
 NodeAllocator* PageAllocator::allocator_at(PhysAddr address) const
 {
-    std::optional<NodeId> const node = map_.node_of(address);
-    return node ? nodes_[node->value()] : nullptr;
+    std::optional<NodeId> const node = node_map().node_of(address);
+    return node ? allocator_of(*node) : nullptr;
 }
 
 Result<Retirement, AllocError> PageAllocator::retire(PhysAddr page)
@@ -268,14 +268,14 @@ Status<AllocError> PageAllocator::detach(DomainAccount& account)
 
 std::uint64_t PageAllocator::scrub_some(NodeId node, std::uint64_t budget)
 {
-    NodeAllocator* const allocator{node.value() < nodes() ? nodes_[node.value()] : nullptr};
+    NodeAllocator* const allocator{node.value() < nodes() ? allocator_of(node) : nullptr};
     return allocator == nullptr ? 0 : allocator->scrub(budget);
 }
 
 void PageAllocator::drain_caches()
 {
-    for (NodeId const node : usable_)
-        static_cast<void>(nodes_[node.value()]->drain_caches());
+    for (NodeId const node : usable())
+        static_cast<void>(allocator_of(node)->drain_caches());
 }
 
 } // namespace hv::mm

@@ -81,8 +81,23 @@ struct Claim {
     std::uint64_t pages{0};
 };
 
+// Why memory that has been plugged in is not used.
+enum class GrowError : std::uint8_t {
+    bad_range, // not whole pages, beyond what an address can be, or of a node that the machine does not have
+    overlap,   // with memory that there is
+    below,     // other memory of its node, which has to come first
+    too_many,  // pieces of memory on its node
+    too_small, // for its own tables
+};
+[[nodiscard]] std::string_view text_of(GrowError error);
+
+struct NodeTables;
+
 class PageAllocator {
 public:
+    // How many pieces of memory may be plugged into a node.
+    static constexpr std::size_t spare_regions = 8;
+
     // Build the allocator, on memory of the machine itself, from what `early` has left; `early` gives nothing more. The
     // direct map must reach all memory by now. Error: no_memory.
     [[nodiscard]] static Result<PageAllocator*, BuildError> create(EarlyAllocator& early);
@@ -92,6 +107,10 @@ public:
     // Give each pCPU a cache of its node's memory, if it has any; `node_of` by pCPU number. Once, at boot. Error:
     // exhausted_node, and then those that have no cache do without.
     [[nodiscard]] Status<AllocError> create_caches(std::span<NodeId const> node_of);
+
+    // Memory that has been plugged in, which the direct map reaches by now, is used from now on; its tables lie in it.
+    // A node that had none gets its allocator, but its pCPUs no caches. While others allocate.
+    [[nodiscard]] Status<GrowError> add_memory(MemoryBlock const& block);
 
     // A block of 2^order pages, aligned to its size; the content is whatever its last owner left, or zeroes after a
     // domain that died. Errors: those of AllocError, where exhausted_node and exhausted_set come from the strict
@@ -162,12 +181,13 @@ public:
 
     [[nodiscard]] unsigned nodes() const { return order_.nodes(); }
     [[nodiscard]] NodeStats stats(NodeId node) const;
-    [[nodiscard]] NodeMap const& node_map() const { return map_; }
+    // As it is now; stays good when memory is plugged in.
+    [[nodiscard]] NodeMap const& node_map() const { return *map_.load(std::memory_order_acquire); }
     [[nodiscard]] DistanceOrder const& distance_order() const { return order_; }
     [[nodiscard]] DirectMap direct_map() const { return rules_.direct_map; }
     // Nodes whose memory can be allocated, and nodes that have RAM but not enough to hold their own tables: that RAM
     // counts as reserved, and boot says so.
-    [[nodiscard]] NodeMask usable() const { return usable_; }
+    [[nodiscard]] NodeMask usable() const { return usable_.load(std::memory_order_acquire); }
     [[nodiscard]] NodeMask too_small() const { return too_small_; }
 
     // One line for each node.
@@ -178,6 +198,14 @@ public:
 private:
     explicit PageAllocator(EarlyAllocator const& early, std::span<MemoryBlock const> blocks, AccountTable accounts);
     void build_node(EarlyAllocator& early, NodeId node);
+    void open_node(NodeId node, NodeTables const& tables, std::size_t regions);
+    [[nodiscard]] Status<GrowError> check_growth(MemoryBlock const& block) const HV_REQUIRES(claims_lock_);
+    std::byte* publish_map(MemoryBlock const& block, std::byte* memory) HV_REQUIRES(claims_lock_);
+    // Null: not usable. acquire: pairs with open_node().
+    [[nodiscard]] NodeAllocator* allocator_of(NodeId node) const
+    {
+        return nodes_[node.value()].load(std::memory_order_acquire);
+    }
     [[nodiscard]] PageCache::Capacity cache_capacity(NodeId node, std::size_t pcpus_of_node) const;
 
     [[nodiscard]] PageCache& cache_of(CpuId self) const
@@ -214,19 +242,21 @@ private:
     [[nodiscard]] bool node_is_consistent(NodeId node) const;
     [[nodiscard]] NodeAllocator* allocator_at(PhysAddr address) const;
 
-    NodeMap map_;
+    NodeMap const first_map_;
+    std::atomic<NodeMap const*> map_{&first_map_}; // others lie in the memory that made them necessary, and stay
     AccountTable const accounts_;
     PageRegion nowhere_{{}, nullptr};
     PageCache no_cache_{nowhere_, accounts_};
     std::array<PageCache*, CpuMask::capacity> caches_; // by pCPU; no_cache_ for those who have none
     FailureInjection injection_;
     MachineMemory const rules_;
-    NodeMask usable_;
+    std::atomic<NodeMask> usable_{}; // one writer at a time
     NodeMask too_small_;
-    std::array<NodeAllocator*, NodeMask::capacity> nodes_{}; // null: not usable
+    std::array<std::atomic<NodeAllocator*>, NodeMask::capacity> nodes_{};
     DistanceOrder order_;
     InterleaveCursor kernel_interleave_;
-    TicketLock claims_lock_{LockKey{.rank = claims_lock_rank, .ordinal = 0}}; // one claim at a time: all or nothing
+    TicketLock claims_lock_{
+        LockKey{.rank = claims_lock_rank, .ordinal = 0}}; // one claim at a time: all or nothing; and one growth
 };
 
 } // namespace hv::mm

@@ -25,8 +25,8 @@ Status<AllocError> PageAllocator::claim(DomainAccount& account, std::span<Claim 
     for (Claim const& part : parts) {
         if (claim_part(account, part))
             continue;
-        for (NodeId const node : usable_)
-            nodes_[node.value()]->unclaim(account, account.claim_on(node) - before[node.value()]);
+        for (NodeId const node : usable())
+            allocator_of(node)->unclaim(account, account.claim_on(node) - before[node.value()]);
         return fail(AllocError::exhausted_set);
     }
     return done;
@@ -34,7 +34,7 @@ Status<AllocError> PageAllocator::claim(DomainAccount& account, std::span<Claim 
 
 bool PageAllocator::claim_part(DomainAccount& account, Claim const& part)
 {
-    NodeMask const nodes{part.nodes & usable_};
+    NodeMask const nodes{part.nodes & usable()};
     std::uint64_t missing{part.pages};
     // First each node its share, in whole 2 MiB as the domain will want them; then who has room makes up for the rest.
     std::uint64_t const share{nodes.empty() ? 0 : round_up(part.pages / nodes.count(), order_2m.pages())};
@@ -51,7 +51,7 @@ bool PageAllocator::claim_part(DomainAccount& account, Claim const& part)
 
 std::uint64_t PageAllocator::claim_on(DomainAccount& account, NodeId node, std::uint64_t least, std::uint64_t most)
 {
-    NodeAllocator& allocator{*nodes_[node.value()]};
+    NodeAllocator& allocator{*allocator_of(node)};
     std::uint64_t got{allocator.claim(account, least, most)};
     // What the caches have is not promised to anybody; back with the node it can be.
     if (got < most && allocator.drain_caches())
@@ -63,9 +63,9 @@ void PageAllocator::unclaim_all(DomainAccount& account)
 {
     HV_ASSERT(accounts_.is_attached(account));
     Guard guard{claims_lock_, irqs_off};
-    for (NodeId const node : usable_)
+    for (NodeId const node : usable())
         if (std::uint64_t const pages = account.claim_on(node); pages != 0)
-            nodes_[node.value()]->unclaim(account, pages);
+            allocator_of(node)->unclaim(account, pages);
 }
 
 void PageAllocator::begin_destruction(DomainAccount& account)
@@ -77,8 +77,8 @@ void PageAllocator::begin_destruction(DomainAccount& account)
 void PageAllocator::reclaim(DomainAccount& account)
 {
     HV_ASSERT(accounts_.is_attached(account) && account.is_dying());
-    for (NodeId const node : usable_) {
-        NodeAllocator const& allocator{*nodes_[node.value()]};
+    for (NodeId const node : usable()) {
+        NodeAllocator const& allocator{*allocator_of(node)};
         Pfn at{};
         while (account.pages_on(node) > 0 && at < allocator.end())
             if (std::optional<BlockRef> const block = allocator.find_owned(account.domain(), at))

@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <span>
 
 namespace hv::mm {
@@ -267,6 +268,34 @@ private:
     Flag* is_initialised_;
     Slot* slots_;
     Caller* callers_; // debug builds only
+};
+
+// The pieces of a node's memory, ascending and disjoint. There may come more, above all others, as long as there is
+// room in the array; none goes. Who looks may miss one that comes this moment, in which nobody has a page yet.
+class PageRegions {
+public:
+    // `first` has room for `capacity` of them, of which `count` are there.
+    PageRegions(PageRegion* first, std::size_t count, std::size_t capacity)
+        : first_{first}, count_{count}, capacity_{capacity}
+    {
+    }
+
+    // acquire: pairs with add().
+    [[nodiscard]] std::span<PageRegion> all() const { return {first_, count_.load(std::memory_order_acquire)}; }
+    [[nodiscard]] bool is_full() const { return count_.load(std::memory_order_relaxed) == capacity_; }
+    // One caller at a time; not when full. `range` lies above all others.
+    void add(PageRange range, std::byte* metadata)
+    {
+        std::size_t const count{count_.load(std::memory_order_relaxed)};
+        HV_ASSERT(count < capacity_ && (count == 0 || first_[count - 1].range().end <= range.first));
+        ::new (static_cast<void*>(first_ + count)) PageRegion{range, metadata};
+        count_.store(count + 1, std::memory_order_release); // the region is whole
+    }
+
+private:
+    PageRegion* const first_;
+    std::atomic<std::size_t> count_;
+    std::size_t const capacity_;
 };
 
 // The region that a page frame belongs to; null if none of them. Few: RAM of one node is rarely in more than three

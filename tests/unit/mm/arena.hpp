@@ -68,8 +68,9 @@ class TestMachine {
 public:
     explicit TestMachine(std::vector<mm::MemoryBlock> const& blocks, unsigned nodes,
                          std::vector<Distance> const& distances = {}, std::vector<mm::PhysRange> const& reserved = {},
-                         mm::MachineMemory rules = {}) // of which only what concerns no single block counts
-        : arena_{size_of(blocks)}
+                         mm::MachineMemory rules = {}, // of which only what concerns no single block counts
+                         std::uint64_t room = 0)       // bytes above all blocks, for memory that comes later
+        : arena_{size_of(blocks) + room}
     {
         misuse().clear();
         rules.blocks = blocks;
