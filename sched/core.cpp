@@ -72,7 +72,7 @@ void Core::sleep_locked(CpuId self, Vcpu& vcpu, Instant now)
     if (pool_.pcpu(vcpu.processor()).current == &vcpu)
         ask_to_reschedule(self, vcpu.processor(), trace::IpiReason::sleep, now);
     else
-        ops_.sleep(policy_, self, vcpu, now);
+        vcpu.pool->ops().sleep(vcpu.pool->policy(), self, vcpu, now);
 }
 
 void Core::ask_to_reschedule(CpuId self, CpuId cpu, trace::IpiReason reason, Instant now)
@@ -123,7 +123,7 @@ void Core::wake(CpuId self, Vcpu& vcpu, Instant now)
     // A policy that names another pCPU is asked again once both locks are held, since all it saw may have changed.
     // Wishes that differ each time are granted three rounds; then the vCPU stays at home.
     for (unsigned round = 0; becomes_runnable(self, vcpu, now); ++round) {
-        WakeDecision decision{ops_.wake(policy_, self, vcpu, now)};
+        WakeDecision decision{vcpu.pool->ops().wake(vcpu.pool->policy(), self, vcpu, now)};
         if (!decision.queue)
             break;
         // Its context is still being saved on its own pCPU, so nobody else may pick it up yet.
@@ -152,7 +152,7 @@ void Core::wake(CpuId self, Vcpu& vcpu, Instant now)
 void Core::queue_woken(CpuId self, Vcpu& vcpu, WakeDecision const& decision, Instant now)
 {
     vcpu.set_processor(decision.queue_on);
-    ops_.enqueue(policy_, self, vcpu, now);
+    vcpu.pool->ops().enqueue(vcpu.pool->policy(), self, vcpu, now);
     if (decision.push_current)
         pool_.pcpu(decision.queue_on).current->set_flag(PauseFlag::migrating);
     for (CpuId const cpu : decision.tickle) {
@@ -211,8 +211,8 @@ bool Core::notify(CpuId self, Vcpu& vcpu, Instant now)
 void Core::yield(CpuId self, Vcpu& vcpu, Instant now)
 {
     CpuId const cpu{lock_processor(vcpu)};
-    if (ops_.yield != nullptr)
-        ops_.yield(policy_, self, vcpu);
+    if (Pool & pool{*vcpu.pool}; pool.ops().yield != nullptr)
+        pool.ops().yield(pool.policy(), self, vcpu);
     unlock_pair(cpu, cpu);
     pool_.tracer().emit(self, now, trace::Event::yield, vcpu.domain.id.value(), vcpu.index.value());
     pool_.env().tickle(self);
@@ -226,19 +226,20 @@ bool Core::timer(CpuId self, TimerId id, Instant now)
         pool_.env().tickle(self);
         return true;
     }
-    if (id == timer::tick && ops_.tick != nullptr) {
+    Pool& pool{*pool_.pcpu(self).pool};
+    if (id == timer::tick && pool.ops().tick != nullptr) {
         // Only this pCPU changes its current vCPU, and it is here, so no lock is needed to read it.
         Vcpu& current{*pool_.pcpu(self).current};
         pool_.tracer().emit(self, now, trace::Event::tick, current.packed());
-        if (ops_.tick(policy_, self, current, now)) {
+        if (pool.ops().tick(pool.policy(), self, current, now)) {
             current.set_flag(PauseFlag::migrating);
             pool_.env().tickle(self);
         }
         return true;
     }
-    if (id == timer::accounting && ops_.account != nullptr) {
+    if (id == timer::accounting && pool.ops().account != nullptr) {
         Parking parking{*this, self, now};
-        ops_.account(policy_, self, now, parking);
+        pool.ops().account(pool.policy(), self, now, parking);
         return true;
     }
     return false;
@@ -247,10 +248,11 @@ bool Core::timer(CpuId self, TimerId id, Instant now)
 // The tick serves vCPUs that run: an idle pCPU's is stopped, and goes on when the pCPU reschedules again.
 void Core::suspend_or_resume_tick(Pcpu& pcpu, bool resume, Instant now)
 {
-    if (ops_.tick == nullptr)
+    PolicyOps const& ops{pcpu.pool->ops()};
+    if (ops.tick == nullptr)
         return;
-    if (resume && pcpu.tick_suspended && ops_.tick_resumes != nullptr)
-        ops_.tick_resumes(policy_, pcpu.id, now);
+    if (resume && pcpu.tick_suspended && ops.tick_resumes != nullptr)
+        ops.tick_resumes(pcpu.pool->policy(), pcpu.id, now);
     if (!resume)
         pool_.env().disarm(pcpu.id, timer::tick);
     pcpu.tick_suspended = !resume;
@@ -292,7 +294,8 @@ Switch Core::decide(CpuId self, Instant now, std::optional<CpuId>& pull_from)
     if (previous.is_idle())
         suspend_or_resume_tick(pcpu, true, now);
 
-    Decision const decision{ops_.schedule(policy_, self, previous, now, take_idle_work(pcpu))};
+    Pool& pool{*pcpu.pool};
+    Decision const decision{pool.ops().schedule(pool.policy(), self, previous, now, take_idle_work(pcpu))};
     Vcpu& next{*decision.next};
     pull_from = decision.pull_from;
     if (next.is_idle())
@@ -315,8 +318,9 @@ Switch Core::decide(CpuId self, Instant now, std::optional<CpuId>& pull_from)
 
 void Core::context_saved(CpuId self, Vcpu& previous, Instant now)
 {
-    constexpr auto interesting =
-        static_cast<std::uint32_t>(PauseFlag::migrating) | static_cast<std::uint32_t>(PauseFlag::ending);
+    constexpr auto interesting = static_cast<std::uint32_t>(PauseFlag::migrating) |
+                                 static_cast<std::uint32_t>(PauseFlag::ending) |
+                                 static_cast<std::uint32_t>(PauseFlag::changes_pool);
     previous.set_running(false);
     if ((previous.pause_flags.load() & interesting) == 0) [[likely]]
         return;
@@ -324,6 +328,8 @@ void Core::context_saved(CpuId self, Vcpu& previous, Instant now)
         finish_migration(self, previous, now);
     if (previous.has_flag(PauseFlag::ending))
         end_if_stopped(self, previous.domain, now);
+    if (previous.has_flag(PauseFlag::changes_pool))
+        move_if_stopped(self, previous.domain, now);
 }
 
 // --- migration
@@ -335,8 +341,8 @@ void Core::pull(CpuId self, CpuId from, Instant now)
     Pcpu& there{pool_.pcpu(from)};
     Guard guard{there.lock, irqs_off};
     Vcpu& runs{*there.current};
-    if (runs.is_idle() || !runs.prefers || runs.soft_affinity.test(from) || !runs.soft_affinity.test(self) ||
-        !runs.hard_affinity.test(self) || runs.set_flag(PauseFlag::migrating))
+    if (runs.is_idle() || runs.pool != pool_.pcpu(self).pool || !runs.prefers || runs.soft_affinity.test(from) ||
+        !runs.soft_affinity.test(self) || !runs.hard_affinity.test(self) || runs.set_flag(PauseFlag::migrating))
         return;
     ask_to_reschedule(self, from, trace::IpiReason::pull, now);
 }
@@ -366,9 +372,9 @@ void Core::finish_migration(CpuId self, Vcpu& vcpu, Instant now) HV_NO_THREAD_SA
             picked = false;
             continue;
         }
-        if (picked && vcpu.hard_affinity.test(to) && pool_.members().test(to))
+        if (picked && vcpu.hard_affinity.test(to) && vcpu.pool->members().test(to))
             break;
-        to = ops_.pick_cpu(policy_, self, vcpu, now);
+        to = vcpu.pool->ops().pick_cpu(vcpu.pool->policy(), self, vcpu, now);
         if (to == from || to == held_to) {
             if (to != held_to) // Only `from` is of use from here on.
                 pool_.pcpu(held_to).lock.unlock();

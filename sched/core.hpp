@@ -33,10 +33,13 @@ struct Switch {
 enum class CoreError : std::uint8_t {
     no_memory,
     empty_affinity, // no pCPU, or no node, would be left
-    last_pcpu,      // the pool would be empty
+    last_pcpu,      // the pool would be empty, and is the boot pool or has domains
     busy,           // not yet: the pCPU still runs something of its own; ask again
     exists,         // the id is in use, perhaps by a domain that ends
-    ending,         // the domain ends
+    ending,         // the domain, or the pool, ends
+    in_use,         // the pool has domains, or is the boot pool
+    no_pcpu,        // the pool has none, so no domain may go there
+    too_many,       // pools
 };
 
 // Whoever hangs something on domains and vCPUs is told when they go: nobody else refers to them by then, all vCPUs of a
@@ -63,27 +66,44 @@ struct VcpuView {
     [[nodiscard]] Duration spent_in(RunState which) const { return spent[static_cast<unsigned>(which)]; }
 };
 
+// A pool as it was at one moment.
+struct PoolView {
+    PoolId id{};
+    std::array<char, Pool::name_limit> text{};
+    std::size_t text_size{0};
+    std::string_view policy;
+    CpuMask members;
+    std::uint32_t domains{0}; // those that move there, and those that are gone but not released, included
+    bool ends{false};
+
+    [[nodiscard]] std::string_view name() const { return {text.data(), text_size}; }
+};
+
 // A domain as it was at one moment.
 struct DomainView {
     DomainParams params{};
     NodeMask node_affinity{};
     bool auto_node_affinity{true};
     bool is_paused{false}, is_ending{false};
+    PoolId pool{};
+    bool moves{false}; // to another pool, as soon as it has stopped
 };
 
 class Core {
 public:
-    Core(Pool& pool, PolicyOps const& ops, void* policy) : pool_{pool}, ops_{ops}, policy_{policy} {}
+    // `pool` is the boot pool, with this policy.
+    Core(Pool& pool, PolicyOps const& ops, void* policy);
     Core(Core const&) = delete;
     Core& operator=(Core const&) = delete;
 
+    // The boot pool.
     [[nodiscard]] Pool& pool() { return pool_; }
-    [[nodiscard]] PolicyOps const& policy() const { return ops_; }
+    [[nodiscard]] PolicyOps const& policy() const { return pool_.ops(); }
     // For while nobody comes or goes: set-up, the end of a run, tests. Else for_each_domain().
     [[nodiscard]] List<Domain, AllDomainsTag> const& domains() const HV_NO_THREAD_SAFETY_ANALYSIS { return domains_; }
-    // The policy's own check of its data; true if it has none.
-    [[nodiscard]] bool is_consistent() const { return ops_.is_consistent == nullptr || ops_.is_consistent(policy_); }
-    void describe(Sink& sink) const;
+    // Each policy's own check of its data; true if it has none. For while nobody runs.
+    [[nodiscard]] bool is_consistent() const;
+    void describe(Sink& sink) HV_EXCLUDES(steering_lock_);
 
     // From the machine.
     // Make the pCPU's idle vCPU (number = pCPU) with memory on its node. Before pcpu_up; on any pCPU.
@@ -100,9 +120,39 @@ public:
     [[nodiscard]] Switch schedule(CpuId self, Instant now);
     void context_saved(CpuId self, Vcpu& previous, Instant now);
 
+    // pCPUs between pools (core_pools.cpp); System does all of it.
+    // Which pCPUs are members of any pool: wherever a timer shall go off that is for all.
+    [[nodiscard]] AtomicCpuMask const& in_pools() const { return in_pools_; }
+    [[nodiscard]] bool is_in_no_pool(CpuId cpu) HV_EXCLUDES(steering_lock_);
+    // Memory for `cpu` to join; it must be free. Errors: ending, no_memory.
+    [[nodiscard]] Status<CoreError> prepare_join(CpuId cpu, PoolId pool) HV_EXCLUDES(steering_lock_);
+    // After pcpu_down(): `forgotten` is set, and the pCPU tickled, when nobody can look at it any more.
+    void begin_parting(CpuId cpu) HV_EXCLUDES(steering_lock_);
+    // On the pCPU itself, which idles: it is free then. false: somebody came meanwhile, it is to be asked again.
+    [[nodiscard]] bool part(CpuId self, Instant now) HV_EXCLUDES(steering_lock_);
+
+    // Pools. A reference is good until the pCPU that got it reschedules, as with domains.
+    // Without pCPUs. Errors: exists (the name is taken, empty or too long), too_many, no_memory.
+    [[nodiscard]] Result<PoolId, CoreError> create_pool(PolicyOps const& ops, std::string_view name)
+        HV_EXCLUDES(steering_lock_);
+    // No domain and no pCPU gets in any more, and it goes with the last one of `pcpus`, which are those that it has,
+    // off or not. Errors: in_use, ending, busy (a pCPU is about to come).
+    [[nodiscard]] Status<CoreError> end_pool(PoolId pool, CpuMask& pcpus) HV_EXCLUDES(steering_lock_);
+    [[nodiscard]] Status<CoreError> rename_pool(PoolId pool, std::string_view name) HV_EXCLUDES(steering_lock_);
+    // nullptr: there is none, or it ends.
+    [[nodiscard]] Pool* find_pool(PoolId id) HV_EXCLUDES(steering_lock_);
+    [[nodiscard]] Pool* find_pool(std::string_view name) HV_EXCLUDES(steering_lock_);
+    // The one with this id or, if there is none, the next one that there is; nullopt: none. Those that end included.
+    [[nodiscard]] std::optional<PoolView> look_at_pool(PoolId from) HV_EXCLUDES(steering_lock_);
+    // Never waits: each of its vCPUs stops, and the last one to do so takes all of them over. What is set for it stays,
+    // but a hard affinity without a pCPU there becomes all pCPUs. Errors: ending, busy (it moves already), no_pcpu,
+    // no_memory; nothing has changed then.
+    [[nodiscard]] Status<CoreError> move_domain(CpuId self, Domain& domain, PoolId to, Instant now)
+        HV_EXCLUDES(steering_lock_);
+
     // Building and steering VMs.
-    // Errors: exists, no_memory.
-    [[nodiscard]] Result<Domain*, CoreError> create_domain(DomainId id);
+    // Errors: exists, no_memory; with a pool: ending (there is no such pool).
+    [[nodiscard]] Result<Domain*, CoreError> create_domain(DomainId id, PoolId pool = {});
     // nullptr: there is none, or it ends. With a serial: that one and no later one of the same id.
     [[nodiscard]] Domain* find(DomainId id) HV_EXCLUDES(steering_lock_);
     [[nodiscard]] Domain* find(DomainId id, std::uint64_t serial);
@@ -131,14 +181,22 @@ public:
     [[nodiscard]] bool has_stopped(Domain const& domain) HV_EXCLUDES(steering_lock_);
     // Born down on `initial`, or on another pCPU if that has left; start() makes it able to run. Numbered in order of
     // creation within the domain. Who makes domains also sees to it that nobody ends one while it is being made.
-    // Errors: no_memory, ending.
+    // Errors: no_memory, ending, busy (it moves to another pool).
     [[nodiscard]] Result<Vcpu*, CoreError> create_vcpu(CpuId self, Domain& domain, CpuId initial, Instant now);
     void set_params(Domain& domain, DomainParams params);
-    [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value);
+    [[nodiscard]] static Status<ParamError> set_policy_param(Pool& pool, std::string_view key, std::int64_t value);
+    [[nodiscard]] Status<ParamError> set_policy_param(std::string_view key, std::int64_t value)
+    {
+        return set_policy_param(pool_, key, value);
+    }
     // As it is now; nothing: the policy has no such parameter.
+    [[nodiscard]] static std::optional<std::int64_t> policy_param(Pool const& pool, std::string_view key)
+    {
+        return pool.ops().param == nullptr ? std::nullopt : pool.ops().param(pool.policy(), key);
+    }
     [[nodiscard]] std::optional<std::int64_t> policy_param(std::string_view key) const
     {
-        return ops_.param == nullptr ? std::nullopt : ops_.param(policy_, key);
+        return policy_param(pool_, key);
     }
     // Where the vCPU may run; it is placed anew. The mask must have a member of the pool.
     [[nodiscard]] Status<CoreError> set_hard_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now);
@@ -148,8 +206,8 @@ public:
     [[nodiscard]] Status<CoreError> set_soft_affinity(Vcpu& vcpu, CpuMask const& mask, Instant now);
 
     // For who only wants to see. describe_state and describe_queue: nothing, where the policy has nothing to tell.
-    void describe_state(Sink& sink) const;
-    void describe_queue(CpuId cpu, Sink& sink);
+    static void describe_state(Pool& pool, Sink& sink);
+    void describe_queue(CpuId cpu, Sink& sink) HV_EXCLUDES(steering_lock_);
     void look_at(Vcpu const& vcpu, Instant now, VcpuView& view);
     [[nodiscard]] DomainView look_at(Domain const& domain);
 
@@ -185,6 +243,24 @@ private:
     void release(Domain& domain);
     void release(Vcpu& vcpu);
 
+    // core_pools.cpp
+    [[nodiscard]] Pool* pool_of(Domain const& domain) HV_EXCLUDES(steering_lock_);
+    [[nodiscard]] Pool* pool_of(PoolId id) HV_REQUIRES(steering_lock_);
+    [[nodiscard]] bool is_free_name(std::string_view name) const HV_REQUIRES(steering_lock_);
+    void publish_member(Pool& pool, CpuId cpu, bool is_member) HV_REQUIRES(steering_lock_);
+    void take_up_pool(Pcpu& pcpu) HV_REQUIRES(steering_lock_);
+    void end_if_empty(Pool& pool) HV_REQUIRES(steering_lock_);
+    void forget_pcpus() HV_EXCLUDES(steering_lock_);
+    void release(Pool& pool);
+    void drop_data(Domain& domain);
+    void drop_data(Vcpu& vcpu);
+    void leave_pools(Domain& domain) HV_EXCLUDES(steering_lock_);
+    [[nodiscard]] bool prepare_move(Domain& domain, Pool& to) HV_REQUIRES(steering_lock_);
+    void drop_next_data(Domain& domain, Pool& to);
+    void move_if_stopped(CpuId self, Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
+    void leave_policy(CpuId self, Domain& domain, Instant now) HV_REQUIRES(steering_lock_);
+    void carry_over(CpuId self, Vcpu& vcpu, Pool& to, CpuId home, Instant now);
+
     void enter_state(CpuId self, Vcpu& vcpu, RunState to, Instant now, std::optional<std::uint64_t> stamp);
     void change_state(CpuId self, Vcpu& vcpu, RunState to, Instant now);
     void mark_migrating(CpuId self, Vcpu& vcpu, Instant now);
@@ -196,8 +272,9 @@ private:
     [[nodiscard]] Switch decide(CpuId self, Instant now, std::optional<CpuId>& pull_from);
     void pull(CpuId self, CpuId from, Instant now);
     [[nodiscard]] bool leave_pcpu(CpuId self, Vcpu& vcpu, CpuId cpu, Absence absence, Instant now);
+    void tell_affinity(Vcpu& vcpu, Instant now);
     void change_affinity(CpuId self, Vcpu& vcpu, CpuMask const& mask, Instant now);
-    void restore_affinities(CpuId self, Instant now) HV_REQUIRES(steering_lock_);
+    void restore_affinities(CpuId self, Pool& pool, Instant now) HV_REQUIRES(steering_lock_);
     [[nodiscard]] static bool take_idle_work(Pcpu& pcpu);
     void update_node_affinity(Domain& domain, Instant now) HV_EXCLUDES(steering_lock_);
     void recompute_node_affinity(Domain& domain) HV_REQUIRES(steering_lock_);
@@ -212,14 +289,16 @@ private:
     void lock_pair(CpuId a, CpuId b);
     void unlock_pair(CpuId a, CpuId b);
 
-    Pool& pool_;
-    PolicyOps const& ops_;
-    void* policy_;
+    Pool& pool_; // the boot pool
+    Pool free_;  // of the pCPUs that are in none: no members, and a policy that only idles
     // Guards which domains and vCPUs there are, and what domains are set to: weight, cap, node affinity.
     TicketLock steering_lock_{steering_lock_key()};
     Domain idle_domain_{idle_domain_id, 0};
     List<Domain, AllDomainsTag> domains_ HV_GUARDED_BY(steering_lock_); // in order of creation
     std::uint64_t last_serial_ HV_GUARDED_BY(steering_lock_){0};
+    // By id; 0 is the boot pool.
+    std::array<Pool*, most_pools> pools_ HV_GUARDED_BY(steering_lock_){};
+    AtomicCpuMask in_pools_;
     CpuMask up_ HV_GUARDED_BY(steering_lock_); // pCPUs that have ever come up: they reschedule when tickled
     Grace grace_;
     Farewell farewell_;

@@ -105,16 +105,7 @@ void Core::end_if_stopped(CpuId self, Domain& domain, Instant now)
 void Core::unlink(CpuId self, Domain& domain, Instant now)
 {
     domain.stage = LifeStage::unlinked;
-    for (Vcpu& vcpu : domain.vcpus) {
-        CpuId const cpu{lock_processor(vcpu)};
-        ops_.sleep(policy_, self, vcpu, now); // Policies have lists of those that sleep, too.
-        leave_trace(self, vcpu, now);
-        unlock_pair(cpu, cpu);
-        if (ops_.vcpu_removed != nullptr)
-            ops_.vcpu_removed(policy_, self, vcpu, now);
-    }
-    if (ops_.domain_removed != nullptr)
-        ops_.domain_removed(policy_, self, domain, now);
+    leave_policy(self, domain, now);
     if (!domain.vcpus.empty()) {
         pool_.tracer().emit(self, now, trace::Event::domain_remove, domain.id.value());
         pool_.tracer().emit(self, now, trace::Event::domain_destroy, domain.id.value());
@@ -158,17 +149,19 @@ void Core::pass_grace(Pcpu& pcpu, std::uint32_t period)
     };
     while (Domain* const domain = take())
         release(*domain);
+    forget_pcpus();
 }
 
 void Core::release(Domain& domain)
 {
+    if (domain.moves_to != nullptr)
+        drop_next_data(domain, *domain.moves_to);
     while (Vcpu* const vcpu = domain.vcpus.pop_front())
         release(*vcpu);
     if (farewell_.domain != nullptr)
         farewell_.domain(farewell_.self, domain);
-    ops_.detach_domain(domain);
-    if (ops_.domain.size != 0)
-        pool_.env().release(domain.policy_data, ops_.domain.size);
+    drop_data(domain);
+    leave_pools(domain);
     domain.~Domain();
     pool_.env().release(&domain, sizeof(Domain));
 }
@@ -177,9 +170,7 @@ void Core::release(Vcpu& vcpu)
 {
     if (farewell_.vcpu != nullptr)
         farewell_.vcpu(farewell_.self, vcpu);
-    ops_.detach_vcpu(vcpu);
-    if (ops_.vcpu.size != 0)
-        pool_.env().release(vcpu.policy_data, ops_.vcpu.size);
+    drop_data(vcpu);
     vcpu.~Vcpu();
     pool_.env().release(&vcpu, sizeof(Vcpu));
 }

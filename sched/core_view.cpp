@@ -28,7 +28,9 @@ DomainView Core::look_at(Domain const& domain)
             .node_affinity = domain.node_affinity,
             .auto_node_affinity = domain.auto_node_affinity,
             .is_paused = domain.pause_count.load() != 0,
-            .is_ending = domain.stage != LifeStage::alive};
+            .is_ending = domain.stage != LifeStage::alive,
+            .pool = domain.pool->id(),
+            .moves = domain.moves_to != nullptr};
 }
 
 // Its reschedules do not count as the point behind which it knows nothing; the next one after that does.
@@ -48,16 +50,19 @@ Domain* Core::next_domain(std::uint64_t serial)
     return nullptr;
 }
 
-void Core::describe_state(Sink& sink) const
+void Core::describe_state(Pool& pool, Sink& sink)
 {
-    if (ops_.describe_state != nullptr)
-        ops_.describe_state(policy_, sink);
+    if (pool.ops().describe_state != nullptr)
+        pool.ops().describe_state(pool.policy(), sink);
 }
 
+// The lock keeps it in its pool meanwhile.
 void Core::describe_queue(CpuId cpu, Sink& sink)
 {
-    if (ops_.describe_queue != nullptr)
-        ops_.describe_queue(policy_, cpu, sink);
+    Guard guard{steering_lock_, irqs_off};
+    Pool& pool{*pool_.pcpu(cpu).pool};
+    if (pool.ops().describe_queue != nullptr)
+        pool.ops().describe_queue(pool.policy(), cpu, sink);
 }
 
 } // namespace hv::sched

@@ -94,6 +94,7 @@ struct PolicyOps {
     void* (*create)(void* memory, Pool&) noexcept;
     void (*destroy)(void* self) noexcept;
     void (*attach_pcpu)(void* memory, Pcpu&) noexcept;
+    void (*detach_pcpu)(Pcpu&) noexcept;
     void (*attach_vcpu)(void* memory, Vcpu&) noexcept;
     void (*attach_domain)(void* memory, Domain&) noexcept;
     void (*detach_vcpu)(Vcpu&) noexcept;
@@ -105,8 +106,8 @@ struct PolicyOps {
     void (*sleep)(void* self, CpuId, Vcpu&, Instant) noexcept;
     CpuId (*pick_cpu)(void* self, CpuId, Vcpu&, Instant) noexcept;
 
-    // pcpu_joins: on `cpu`, its idle vCPU current, before its first decision. pcpu_leaves: nothing of `cpu` is left to
-    // run.
+    // pcpu_joins: on `cpu`, its idle vCPU current, before its first decision and before it is a member. pcpu_leaves:
+    // nothing of `cpu` is left to run.
     void (*pcpu_joins)(void* self, CpuId cpu, Instant) noexcept {nullptr};
     void (*pcpu_leaves)(void* self, CpuId by, CpuId cpu, Instant) noexcept {nullptr};
     void (*vcpu_added)(void* self, Vcpu&, Instant) noexcept {nullptr};
@@ -143,6 +144,7 @@ template <Policy P>
 consteval void add_storage(PolicyOps& ops)
 {
     ops.attach_pcpu = [](void*, Pcpu&) noexcept {};
+    ops.detach_pcpu = [](Pcpu&) noexcept {};
     ops.attach_vcpu = [](void*, Vcpu&) noexcept {};
     ops.attach_domain = [](void*, Domain&) noexcept {};
     ops.detach_vcpu = [](Vcpu&) noexcept {};
@@ -151,6 +153,7 @@ consteval void add_storage(PolicyOps& ops)
         using Data = typename P::PcpuData;
         ops.pcpu = storage_of<Data>();
         ops.attach_pcpu = [](void* memory, Pcpu& pcpu) noexcept { pcpu.policy_data = ::new (memory) Data{pcpu}; };
+        ops.detach_pcpu = [](Pcpu& pcpu) noexcept { static_cast<Data*>(pcpu.policy_data)->~Data(); };
     }
     if constexpr (requires { typename P::VcpuData; }) {
         using Data = typename P::VcpuData;

@@ -58,15 +58,18 @@ System::System(arch::Env& env, SystemConfig const& config, Parts const& parts)
                             }});
 }
 
-Status<CoreError> System::offline(CpuId self, CpuId cpu, Absence absence, Instant now)
+Status<CoreError> System::leave(CpuId self, CpuId cpu, Absence absence, bool for_good, Instant now)
 {
     Pcpu& pcpu{pool_.pcpu(cpu)};
     PcpuPhase phase{PcpuPhase::in_pool};
     if (!pcpu.phase.compare_exchange_strong(phase, PcpuPhase::asked))
         return fail(CoreError::busy);
     pcpu.absence = absence;
+    pcpu.leaves_pool.store(for_good);
+    pcpu.is_offline.store(!for_good);
     auto const left = core_.pcpu_down(self, cpu, now, absence);
     if (!left && left.error() == CoreError::last_pcpu) {
+        pcpu.is_offline.store(false);
         pcpu.phase.store(PcpuPhase::in_pool);
         return left;
     }
@@ -75,12 +78,68 @@ Status<CoreError> System::offline(CpuId self, CpuId cpu, Absence absence, Instan
     return done;
 }
 
+Status<CoreError> System::offline(CpuId self, CpuId cpu, Absence absence, Instant now)
+{
+    Pcpu& pcpu{pool_.pcpu(cpu)};
+    PcpuPhase phase{PcpuPhase::free};
+    if (!pcpu.phase.compare_exchange_strong(phase, PcpuPhase::off))
+        return leave(self, cpu, absence, false, now);
+    pcpu.is_offline.store(true);
+    return done;
+}
+
+Status<CoreError> System::remove_from_pool(CpuId self, CpuId cpu, Instant now)
+{
+    return leave(self, cpu, Absence::for_good, true, now);
+}
+
 Status<CoreError> System::online(CpuId cpu)
 {
+    Pcpu& pcpu{pool_.pcpu(cpu)};
     PcpuPhase phase{PcpuPhase::off};
-    if (!pool_.pcpu(cpu).phase.compare_exchange_strong(phase, PcpuPhase::joining))
+    if (!pcpu.phase.compare_exchange_strong(phase, PcpuPhase::asked))
         return fail(CoreError::busy);
+    if (core_.is_in_no_pool(cpu)) {
+        pcpu.leaves_pool.store(false);
+        if (auto const prepared = core_.prepare_join(cpu, PoolId{}); !prepared) {
+            pcpu.phase.store(PcpuPhase::off);
+            return prepared;
+        }
+    }
+    pcpu.is_offline.store(false);
+    pcpu.phase.store(PcpuPhase::joining);
     pool_.env().tickle(cpu);
+    return done;
+}
+
+Status<CoreError> System::add_to_pool(CpuId cpu, PoolId pool)
+{
+    Pcpu& pcpu{pool_.pcpu(cpu)};
+    PcpuPhase phase{PcpuPhase::free};
+    if (!pcpu.phase.compare_exchange_strong(phase, PcpuPhase::asked))
+        return fail(CoreError::busy);
+    pcpu.leaves_pool.store(false);
+    auto const prepared = core_.prepare_join(cpu, pool);
+    pcpu.phase.store(prepared ? PcpuPhase::joining : PcpuPhase::free);
+    pool_.env().tickle(cpu);
+    return prepared;
+}
+
+Status<CoreError> System::destroy_pool(CpuId self, PoolId pool, Instant now)
+{
+    CpuMask members;
+    if (auto const ended = core_.end_pool(pool, members); !ended)
+        return ended;
+    for (CpuId const cpu : members) {
+        Pcpu& pcpu{pool_.pcpu(cpu)};
+        // One that is off, or on its way there, either sees this or is off by now (come_or_go).
+        pcpu.leaves_pool.store(true);
+        PcpuPhase phase{PcpuPhase::off};
+        if (pcpu.phase.compare_exchange_strong(phase, PcpuPhase::down))
+            pool_.env().tickle(cpu);
+        else
+            static_cast<void>(remove_from_pool(self, cpu, now)); // busy: it is leaving
+    }
     return done;
 }
 
@@ -94,21 +153,46 @@ void System::come_or_go(CpuId self, Switch const& change, Instant now)
     case PcpuPhase::in_pool:
     case PcpuPhase::asked:
     case PcpuPhase::off:
+    case PcpuPhase::free:
         return;
     case PcpuPhase::leaving:
         if (!idles || !core_.pcpu_down(self, self, now, pcpu.absence))
             break;
         [[fallthrough]];
     case PcpuPhase::down:
-        guests_.evacuate(self, *pool_.members().first());
-        pcpu.phase.store(PcpuPhase::off);
-        return;
+        if (has_gone(pcpu))
+            return;
+        break;
+    case PcpuPhase::parting:
+        if (!pcpu.forgotten.load())
+            return;
+        if (idles && core_.part(self, now)) {
+            pcpu.phase.store(pcpu.is_offline.load() ? PcpuPhase::off : PcpuPhase::free);
+            return;
+        }
+        break;
     case PcpuPhase::joining:
-        pcpu.phase.store(PcpuPhase::in_pool);
         core_.pcpu_up(self, now);
+        pcpu.phase.store(PcpuPhase::in_pool); // only now can it be asked to leave
+        if (pcpu.leaves_pool.load())          // its pool has been ended meanwhile
+            static_cast<void>(remove_from_pool(self, self, now));
         break;
     }
     pool_.env().tickle(self);
+}
+
+// Nobody belongs to it any more. false: it was to be off, and shall leave its pool instead.
+bool System::has_gone(Pcpu& pcpu)
+{
+    guests_.evacuate(pcpu.id, *core_.in_pools().snapshot().first());
+    if (pcpu.leaves_pool.load()) {
+        pcpu.phase.store(PcpuPhase::parting);
+        core_.begin_parting(pcpu.id);
+        return true;
+    }
+    pcpu.phase.store(PcpuPhase::off);
+    PcpuPhase phase{PcpuPhase::off};
+    return !pcpu.leaves_pool.load() || !pcpu.phase.compare_exchange_strong(phase, PcpuPhase::down);
 }
 
 // What one pCPU works with lies on its own node.

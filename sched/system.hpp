@@ -40,12 +40,20 @@ public:
 
     void pcpu_up(CpuId self, Instant now) { core_.pcpu_up(self, now); }
 
-    // Takes `cpu` out of the pool, or back into it. Not at once: it does the last steps itself, at its next
-    // reschedules, and is_off() says when it has left. Until it is asked back it idles then, with no timer of the
-    // scheduler's armed, and only has to reschedule when it is tickled. Errors: last_pcpu; busy, because it is on its
-    // way already, or not off.
+    // Takes `cpu` out of its pool, or back into it (one that is free, into the boot pool). Not at once: it does the
+    // last steps itself, at its next reschedules, and is_off() says when it has left. Until it is asked back it idles
+    // then, with no timer of the scheduler's armed, and only has to reschedule when it is tickled. Errors: last_pcpu;
+    // busy, because it is on its way already, or not off.
     [[nodiscard]] Status<CoreError> offline(CpuId self, CpuId cpu, Absence absence, Instant now);
     [[nodiscard]] Status<CoreError> online(CpuId cpu);
+    // The same for good: it is free then, and in no pool, until it is put into one. Errors: as those of offline().
+    [[nodiscard]] Status<CoreError> remove_from_pool(CpuId self, CpuId cpu, Instant now);
+    // A free pCPU only. Errors: busy (it is in a pool, off, or on its way), ending (no such pool), no_memory.
+    [[nodiscard]] Status<CoreError> add_to_pool(CpuId cpu, PoolId pool);
+    // A pool without domains ends, and its pCPUs become free; it is gone when the last of them has left. Errors:
+    // in_use, ending (no such pool), busy (a pCPU is about to come).
+    [[nodiscard]] Status<CoreError> destroy_pool(CpuId self, PoolId pool, Instant now);
+    [[nodiscard]] bool is_free(CpuId cpu) const { return pool_.pcpu(cpu).phase.load() == PcpuPhase::free; }
     [[nodiscard]] bool is_off(CpuId cpu) const { return pool_.pcpu(cpu).phase.load() == PcpuPhase::off; }
 
     void timer(CpuId self, TimerId id, Instant now)
@@ -71,6 +79,8 @@ private:
     struct Parts;
 
     System(arch::Env& env, SystemConfig const& config, Parts const& parts);
+    [[nodiscard]] Status<CoreError> leave(CpuId self, CpuId cpu, Absence absence, bool for_good, Instant now);
+    [[nodiscard]] bool has_gone(Pcpu& pcpu);
     void come_or_go(CpuId self, Switch const& change, Instant now);
     [[nodiscard]] static bool make_pcpus(arch::Env& env, trace::Mode mode, Parts& parts);
 

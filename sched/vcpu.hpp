@@ -19,6 +19,7 @@
 namespace hv::sched {
 
 struct Domain;
+class Pool;
 
 inline constexpr DomainId idle_domain_id{32767};
 
@@ -26,10 +27,11 @@ using RunState = trace::RunStateCode; // running, runnable, blocked, offline
 
 // Why a vCPU may not run. It may when no flag is set and neither it nor its domain is paused.
 enum class PauseFlag : std::uint32_t {
-    blocked = 1u << 0,   // waits for an event
-    down = 1u << 1,      // not started yet
-    migrating = 1u << 3, // a move to another pCPU was asked for and is not complete
-    ending = 1u << 4,    // its domain ends: it never runs again
+    blocked = 1u << 0,      // waits for an event
+    down = 1u << 1,         // not started yet
+    migrating = 1u << 3,    // a move to another pCPU was asked for and is not complete
+    ending = 1u << 4,       // its domain ends: it never runs again
+    changes_pool = 1u << 5, // its domain does, as soon as all of it has stopped
     // Not a reason to pause, but kept in the same word, so that "block unless an event is pending" is one atomic step:
     // an event came while the vCPU was not blocked.
     event_pending = 1u << 31,
@@ -95,7 +97,9 @@ struct alignas(64) Vcpu : ListNode<DomainVcpuTag> {
     RunStateClock run_state;
     Instant last_run_time; // when it last stopped running
 
-    void* policy_data{nullptr}; // the policy's
+    Pool* pool{nullptr};        // whose policy decides about it: its domain's; of an idle vCPU, its pCPU's
+    void* policy_data{nullptr}; // that policy's
+    void* next_data{nullptr};   // its domain moves: the next policy's. Steering lock
     void* guest{nullptr};       // of sched/guest: what it executes
     void* context{nullptr};     // the machine's: how to switch to it
 
@@ -125,7 +129,7 @@ struct Domain : ListNode<AllDomainsTag> {
     DomainId const id;
     // Which one it is of all that the machine has ever had, counted from 1: an id may come again, this does not.
     std::uint64_t const serial;
-    // Steering lock from here to auto_node_affinity, and for what `vcpus` holds.
+    // Steering lock from here to auto_node_affinity, for the pools, and for what `vcpus` holds.
     LifeStage stage{LifeStage::alive};
     DomainParams params;
     // Where its memory comes from and, while `auto_node_affinity` is off, where its vCPUs would rather run.
@@ -134,8 +138,11 @@ struct Domain : ListNode<AllDomainsTag> {
     std::atomic<std::uint32_t> pause_count{0};
     List<Vcpu, DomainVcpuTag> vcpus;
     std::uint16_t vcpu_count{0};
+    Pool* pool{nullptr};
+    Pool* moves_to{nullptr}; // as soon as all its vCPUs have stopped
     void* policy_data{nullptr};
-    void* context{nullptr}; // the machine's: memory and whatever else it has for it
+    void* next_data{nullptr}; // while it moves: that pool's policy's
+    void* context{nullptr};   // the machine's: memory and whatever else it has for it
 
     [[nodiscard]] bool is_idle() const { return id == idle_domain_id; }
 };

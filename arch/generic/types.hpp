@@ -28,6 +28,7 @@ using CpuId = Id<struct CpuTag, std::uint16_t>;       // a pCPU; dense from 0, n
 using NodeId = Id<struct NodeTag, std::uint8_t>;      // a NUMA node; dense from 0, not the proximity domain
 using DomainId = Id<struct DomainTag, std::uint16_t>; // a VM; 32767 is the idle domain
 using VcpuIndex = Id<struct VcpuTag, std::uint16_t>;  // a vCPU within its domain
+using PoolId = Id<struct PoolTag, std::uint16_t>;     // a set of pCPUs with a policy of its own; 0 is the boot pool
 
 // One of a pCPU's one-shot timers. Floor sched gives the numbers their meaning; a machine only keeps them apart.
 using TimerId = Id<struct TimerTag, std::uint32_t>;

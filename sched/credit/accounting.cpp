@@ -34,7 +34,7 @@ void Credit::activate(CpuId self, CreditVcpu& vcpu, Instant now)
         domain.active.push_front(vcpu);
         vcpu.set_active(true);
         ++domain.active_count;
-        ++count(self).acct_vcpu_active;
+        count(self, &Counters::acct_vcpu_active);
         weight_ += domain.weight;
         if (!domain.is_linked())
             active_.push_front(domain);
@@ -49,7 +49,7 @@ void Credit::deactivate(CpuId self, CreditVcpu& vcpu, Instant now)
     domain.active.erase(vcpu);
     vcpu.set_active(false);
     --domain.active_count;
-    ++count(self).acct_vcpu_idle;
+    count(self, &Counters::acct_vcpu_idle);
     weight_ -= domain.weight;
     if (domain.active_count == 0)
         active_.erase(domain);
@@ -60,8 +60,15 @@ void Credit::deactivate(CpuId self, CreditVcpu& vcpu, Instant now)
 void Credit::vcpu_removed(CpuId by, Vcpu& vcpu, Instant now) noexcept
 {
     Guard guard{private_lock_, irqs_off};
-    if (data(vcpu).is_active())
-        deactivate(by, data(vcpu), now);
+    CreditVcpu& removed{data(vcpu)};
+    if (removed.is_active())
+        deactivate(by, removed, now);
+    // It may go on in another pool, where nobody would let it (upstream forgot: defect 36). Nobody needs to be woken:
+    // it has been stopped.
+    if (removed.clear(Flag::parked)) {
+        pool_.tracer().emit(by, now, trace::Event::cap, vcpu.packed(), 0u);
+        vcpu.pause_count.fetch_sub(1);
+    }
 }
 
 // What the domain earns for all its active vCPUs together.
@@ -135,7 +142,7 @@ void Credit::park(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now)
 {
     if (vcpu.set(Flag::parked))
         return;
-    ++count(self).vcpu_park;
+    count(self, &Counters::vcpu_park);
     pool_.tracer().emit(self, now, trace::Event::cap, vcpu.vcpu.packed(), 1u);
     parking.park(vcpu.vcpu);
 }
@@ -144,7 +151,7 @@ void Credit::park(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now)
 void Credit::unpark(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now)
 {
     vcpu.clear(Flag::parked);
-    ++count(self).vcpu_unpark;
+    count(self, &Counters::vcpu_unpark);
     pool_.tracer().emit(self, now, trace::Event::cap, vcpu.vcpu.packed(), 0u);
     parking.unpark(vcpu.vcpu);
 }
@@ -153,7 +160,7 @@ void Credit::unpark(CpuId self, CreditVcpu& vcpu, Parking& parking, Instant now)
 std::int64_t Credit::limit_debt(CpuId self, CreditVcpu& vcpu, std::int64_t slice, Instant now)
 {
     std::int64_t const forgiven{-slice - vcpu.credit.load(std::memory_order_relaxed)};
-    ++count(self).acct_min_credit;
+    count(self, &Counters::acct_min_credit);
     vcpu.credit.store(static_cast<std::int32_t>(-slice), std::memory_order_relaxed);
     if (is_traced()) [[unlikely]]
         trace_credit(self, vcpu, forgiven, trace::CreditReason::cap, now);
@@ -174,9 +181,9 @@ void Credit::account(CpuId self, Instant now, Parking& parking) noexcept
 {
     {
         Guard guard{private_lock_, irqs_off};
-        if (self != master_)
-            return; // It left while its timer was on the way, and another pCPU has the timer by now.
-        Counters& counters{count(self)};
+        if (self != master_ || !cpus_.test(self))
+            return; // It left while its timer was on the way, and another pCPU has the timer by now, if there is one.
+        Counters& counters{at(self).counters};
         ++counters.acct_run;
         if (weight_ == 0) {
             ++counters.acct_no_work;

@@ -50,14 +50,14 @@ CreditVcpu* Credit::steal_from(CpuId self, CpuMask const& victims, Prio floor, B
         bool const locked{victim.pcpu.lock.try_lock()};
         pool_.tracer().emit(self, now, trace::Event::steal_check, peer.value(), locked ? 1u : 0u);
         if (!locked) {
-            ++count(self).steal_trylock_failed;
+            ++at(self).counters.steal_trylock_failed;
             continue; // Never wait: two thieves would wait for each other.
         }
         CreditVcpu* const stolen{pool_.members().test(peer) ? steal(self, victim, floor, step, now) : nullptr};
         victim.pcpu.lock.unlock();
         if (stolen != nullptr)
             return stolen;
-        ++count(self).steal_peer_idle; // upstream counts here whenever nothing is found
+        ++at(self).counters.steal_peer_idle; // upstream counts here whenever nothing is found
     }
     return nullptr;
 }
@@ -77,14 +77,14 @@ CreditVcpu* Credit::steal(CpuId self, CreditPcpu& victim, Prio floor, BalanceSte
         if (step == BalanceStep::soft && !candidate.useful_preference)
             continue;
         if (now - vcpu.last_run_time < params_.migration_delay) {
-            ++count(self).vcpu_hot;
+            ++at(self).counters.vcpu_hot;
             continue;
         }
         if (!step_allows(vcpu, step, self))
             continue;
         pool_.tracer().emit(self, now, trace::Event::stolen_vcpu, victim.pcpu.id.value(), vcpu.domain.id.value(),
                             vcpu.index.value());
-        ++count(self).migrate_queued;
+        ++at(self).counters.migrate_queued;
         remove(victim, candidate);
         vcpu.set_processor(self);
         return &candidate;

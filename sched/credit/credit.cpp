@@ -81,7 +81,7 @@ WakeDecision Credit::wake(CpuId self, Vcpu& vcpu, Instant now) noexcept
     }
     if (woken.prio() == Prio::under && !woken.has(Flag::parked)) {
         woken.set_prio(Prio::boost);
-        ++count(self).vcpu_boost;
+        count(self, &Counters::vcpu_boost);
         pool_.tracer().emit(self, now, trace::Event::boost_start, vcpu.domain.id.value(), vcpu.index.value());
         if (is_traced()) [[unlikely]]
             trace_prio(self, woken, Prio::under, now);

@@ -53,7 +53,15 @@ private:
 
     static CreditVcpu& data(Vcpu& vcpu) { return *static_cast<CreditVcpu*>(vcpu.policy_data); }
     static CreditDomain& data(Domain& domain) { return *static_cast<CreditDomain*>(domain.policy_data); }
-    Counters& count(CpuId self) { return at(self).counters; }
+    // Whoever wakes or ends a vCPU of this pool may be a pCPU of another one, which keeps nothing here.
+    [[nodiscard]] bool is_mine(CpuId self) const { return pool_.pcpu(self).pool == &pool_; }
+    void count(CpuId self, std::uint64_t Counters::* what)
+    {
+        if (is_mine(self)) [[likely]]
+            ++(at(self).counters.*what);
+        else
+            by_others_.fetch_add(1, std::memory_order_relaxed);
+    }
     CreditPcpu& at(CpuId cpu) { return *static_cast<CreditPcpu*>(pool_.pcpu(cpu).policy_data); }
 
     // The only ways onto a queue and off it; the pCPU's lock is held.
@@ -111,6 +119,7 @@ private:
     AtomicCpuMask idlers_;  // pCPUs that run idle and may be tickled
     AtomicCpuMask waiters_; // pCPUs with somebody queued: a thief need not lock the others to find nothing there
     std::atomic<std::uint32_t> sort_epoch_{0};
+    std::atomic<std::uint64_t> by_others_{0}; // what pCPUs of other pools would have counted
 
     TicketLock private_lock_{policy_lock_key()};
     List<CreditDomain, ActiveDomainTag> active_ HV_GUARDED_BY(private_lock_);

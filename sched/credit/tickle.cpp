@@ -8,6 +8,8 @@ CpuMask Credit::one_of(CpuId self, CpuMask const& candidates)
 {
     if (!params_.tickle_one_idle)
         return candidates;
+    if (!is_mine(self)) [[unlikely]]
+        return CpuMask::of(candidates.cycle(self)); // of another pool: it has no turns here
     CreditPcpu& executing{at(self)};
     executing.last_tickled = candidates.cycle(executing.last_tickled);
     return CpuMask::of(executing.last_tickled);
@@ -19,17 +21,16 @@ void Credit::choose_tickles(CpuId self, CreditVcpu& woken, WakeDecision& decisio
     CpuId const cpu{decision.queue_on};
     Prio const current{data(*pool_.pcpu(cpu).current).prio()};
     bool const beats_current{woken.prio() > current};
-    Counters& counters{count(self)};
     if (current == Prio::idle) { // whatever the preference says: upstream's weakness at wake-up starts here
         decision.tickle = CpuMask::of(cpu);
-        ++counters.tickle_idlers_some;
+        count(self, &Counters::tickle_idlers_some);
         return;
     }
     CpuMask const idlers{idlers_.snapshot()};
     if (idlers.empty()) {
         if (beats_current) {
             decision.tickle = CpuMask::of(cpu);
-            ++counters.tickle_idlers_none;
+            count(self, &Counters::tickle_idlers_none);
         }
         return;
     }
@@ -40,14 +41,14 @@ void Credit::choose_tickles(CpuId self, CreditVcpu& woken, WakeDecision& decisio
         if (!candidates.empty()) {
             // Not `cpu`, whatever the priorities: what runs there is cache hot, what wakes is not.
             decision.tickle = one_of(self, candidates);
-            ++counters.tickle_idlers_some;
+            count(self, &Counters::tickle_idlers_some);
             return;
         }
         if (step == BalanceStep::hard && beats_current) {
             // Idle pCPUs exist, but not for this one: let the running vCPU try its luck with them.
             decision.push_current = true;
-            ++counters.migrate_kicked_away;
-            ++counters.tickle_idlers_none;
+            count(self, &Counters::migrate_kicked_away);
+            count(self, &Counters::tickle_idlers_none);
             decision.tickle = CpuMask::of(cpu);
         }
     }

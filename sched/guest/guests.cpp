@@ -133,8 +133,8 @@ void Guests::set_timer(CpuId on, Guest& guest, Instant when)
     if (guest.retired)
         return;
     // Under the lock: evacuate(), which comes after the pCPU has left, takes it for each guest.
-    if (CpuMask const& members{core_.pool().members()}; !members.test(on)) [[unlikely]]
-        on = members.first().value_or(on);
+    if (AtomicCpuMask const& members{core_.in_pools()}; !members.test(on)) [[unlikely]]
+        on = members.snapshot().first().value_or(on);
     if (guest.armed && guest.armed_on != on)
         disarm(guest);
     guest.armed = true;

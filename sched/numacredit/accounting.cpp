@@ -39,6 +39,8 @@ void NumaCredit::pcpu_leaves(CpuId, CpuId cpu, Instant now) noexcept
 {
     PcpuState& mine{at(cpu)};
     idle_.clear(mine.node, cpu);
+    for (NodeId const node : homesick_.nodes())
+        homesick_.clear(node, cpu);
     Guard guard{lock_, irqs_off};
     cpus_.clear(cpu);
     if (cpu != master_.load(relaxed))
@@ -48,6 +50,8 @@ void NumaCredit::pcpu_leaves(CpuId, CpuId cpu, Instant now) noexcept
         master_.store(*lowest, relaxed);
         if (accounts_.load())
             pool_.env().arm(*lowest, timer::accounting, now + accounting_period);
+    } else {
+        accounts_.store(false); // the first wake-up after somebody has joined starts it
     }
 }
 
@@ -161,6 +165,9 @@ void NumaCredit::vcpu_removed(CpuId, Vcpu& vcpu, Instant) noexcept
     DomainState& domain{data(vcpu.domain)};
     domain.members.erase(data(vcpu));
     --domain.count;
+    // It may go on in another pool. Nobody needs to be woken: it has been stopped.
+    if (data(vcpu).parked.exchange(false))
+        vcpu.pause_count.fetch_sub(1);
 }
 
 void NumaCredit::domain_removed(CpuId, Domain& domain, Instant) noexcept

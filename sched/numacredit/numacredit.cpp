@@ -285,10 +285,15 @@ void NumaCredit::affinity_changed(Vcpu& vcpu, Instant) noexcept
     VcpuState& changed{data(vcpu)};
     PcpuState& there{at(vcpu.processor())};
     there.pcpu.lock.assert_held();
-    bool const queued{changed.is_queued()};
-    if (queued)
-        remove(there, changed);
-    changed.movable = vcpu.hard_affinity.count() > 1;
+    bool const movable{vcpu.hard_affinity.count() > 1};
+    // It stays on the queue all the time: a pCPU that looks for work just now must see that somebody waits here.
+    if (changed.is_queued() && movable != changed.movable) {
+        if (movable && there.movable++ == 0)
+            waiting_.set(there.node, there.pcpu.id);
+        else if (!movable && --there.movable == 0)
+            waiting_.clear(there.node, there.pcpu.id);
+    }
+    changed.movable = movable;
     changed.home = NodeMask{};
     if (has_useful_preference(vcpu, pool_.pcpu_limit())) {
         CpuMask const home{vcpu.soft_affinity & vcpu.hard_affinity};
@@ -298,8 +303,6 @@ void NumaCredit::affinity_changed(Vcpu& vcpu, Instant) noexcept
         }
         homes_.store(true, relaxed);
     }
-    if (queued)
-        insert(there, changed);
     if (changed.joined && changed.is_away(vcpu.processor())) {
         for (NodeId const node : changed.home)
             homesick_.set(node, vcpu.processor());

@@ -21,6 +21,8 @@ namespace hv::sched::numacredit {
 class NumaCredit {
 public:
     static constexpr std::string_view name{"numacredit"};
+    // Patience, and until a pCPU that could not look everywhere looks again; with parameters as they are by default.
+    static constexpr Duration work_conserving_within{Duration::from_us(1'100)};
 
     using PcpuData = PcpuState;
     using VcpuData = VcpuState;
@@ -96,6 +98,8 @@ private:
         VcpuState* vcpu{nullptr};
         std::optional<CpuId> pull_from; // nobody waits, but somebody runs there who would rather run here
         std::optional<Duration> again;  // who waits may come later: when to look again
+
+        void come_back(Duration after) { again = again && *again < after ? *again : after; }
     };
     [[nodiscard]] Loot steal_any(CpuId self, PcpuState& mine, Instant now) HV_REQUIRES(mine.pcpu.lock);
     [[nodiscard]] VcpuState* steal_better(CpuId self, PcpuState& mine, VcpuState const& best, Instant now)
@@ -103,7 +107,8 @@ private:
     [[nodiscard]] VcpuState* homesick(CpuId self, PcpuState& mine, Loot& loot, Instant now) HV_REQUIRES(mine.pcpu.lock);
     [[nodiscard]] bool is_free(CpuId self, PcpuState const& mine, VcpuState const& waits, Instant now, Loot& loot);
     template <typename Wanted>
-    [[nodiscard]] VcpuState* take_from(CpuId self, PcpuState& mine, CpuId peer, Instant now, Wanted const& wanted);
+    [[nodiscard]] VcpuState* take_from(CpuId self, PcpuState& mine, CpuId peer, Instant now, Loot& loot,
+                                       Wanted const& wanted);
     // accounting.cpp
     void update_reference();
     void hand_out(DomainState& domain, Duration period, Parking& parking) HV_REQUIRES(lock_);

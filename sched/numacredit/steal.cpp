@@ -14,22 +14,32 @@ constexpr Duration look_again{Duration::from_us(100)}; // who could not look eve
 
 } // namespace
 
-// The first in the peer's queue that may come and is wanted; taken off, and at home here from now on.
+// The first in the peer's queue that may come and is wanted; taken off, and at home here from now on. If somebody else
+// holds the lock, `loot` says to come back: he may have queued a vCPU, and looked for idle pCPUs before this one had
+// announced itself.
 template <typename Wanted>
-VcpuState* NumaCredit::take_from(CpuId self, PcpuState& mine, CpuId peer, Instant now,
+VcpuState* NumaCredit::take_from(CpuId self, PcpuState& mine, CpuId peer, Instant now, Loot& loot,
                                  Wanted const& wanted) HV_NO_THREAD_SAFETY_ANALYSIS
 {
     PcpuState& victim{at(peer)};
-    if (!victim.pcpu.lock.try_lock())
+    if (!victim.pcpu.lock.try_lock()) {
+        loot.come_back(look_again);
         return nullptr;
+    }
     VcpuState* found{nullptr};
     unsigned depth{0};
     for (VcpuState& candidate : victim.queue) {
         if (depth++ == most_depth)
             break;
         Vcpu& vcpu{candidate.vcpu};
-        if (vcpu.is_running() || !vcpu.hard_affinity.test(self) || !wanted(candidate))
-            continue; // running: its context is not saved yet
+        if (!vcpu.hard_affinity.test(self))
+            continue;
+        if (vcpu.is_running()) { // its context is not saved yet, and nobody will say when it is
+            loot.come_back(look_again);
+            continue;
+        }
+        if (!wanted(candidate))
+            continue;
         found = &candidate;
         break;
     }
@@ -69,20 +79,22 @@ VcpuState* NumaCredit::homesick(CpuId self, PcpuState& mine, Loot& loot, Instant
         return !vcpu.home.empty() && vcpu.vcpu.soft_affinity.test(self) && vcpu.is_away(vcpu.vcpu.processor());
     };
     unsigned looked{0};
-    for (CpuId const peer : homesick_.of(mine.node)) {
+    for (CpuId const peer : homesick_.of(mine.node) & pool_.members()) {
         if (looked++ == most_peers) {
-            loot.again = look_again;
+            loot.come_back(look_again);
             break;
         }
         if (peer == self)
             continue;
-        if (VcpuState* const found = take_from(self, mine, peer, now, comes_home)) {
+        if (VcpuState* const found = take_from(self, mine, peer, now, loot, comes_home)) {
             ++mine.counters.came_home;
             return found;
         }
         PcpuState& there{at(peer)};
-        if (!there.pcpu.lock.try_lock())
+        if (!there.pcpu.lock.try_lock()) {
+            loot.come_back(look_again);
             continue;
+        }
         VcpuState const& runs{data(*there.pcpu.current)};
         bool away{false};
         if (runs.is_away(peer) && runs.home.test(mine.node)) {
@@ -114,8 +126,7 @@ bool NumaCredit::is_free(CpuId self, PcpuState const& mine, VcpuState const& wai
     Duration const left{waits.vcpu.run_state.entered + params_.patience - now};
     if (left <= Duration{})
         return true;
-    if (!loot.again || left < *loot.again)
-        loot.again = left;
+    loot.come_back(left);
     return false;
 }
 
@@ -136,11 +147,11 @@ NumaCredit::Loot NumaCredit::steal_any(CpuId self, PcpuState& mine, Instant now)
         CpuId peer{self};
         for (unsigned left = peers.count(); left > 0; --left) {
             if (looked++ == most_peers) {
-                loot.again = look_again;
+                loot.come_back(look_again);
                 return loot;
             }
             peer = peers.cycle(peer);
-            loot.vcpu = take_from(self, mine, peer, now,
+            loot.vcpu = take_from(self, mine, peer, now, loot,
                                   [&](VcpuState const& waits) { return is_free(self, mine, waits, now, loot); });
             if (loot.vcpu != nullptr) {
                 ++mine.counters.stolen;
@@ -160,6 +171,7 @@ VcpuState* NumaCredit::steal_better(CpuId self, PcpuState& mine, VcpuState const
 {
     NodeMask rest{waiting_.nodes()};
     Duration const fair_gain{params_.steal_gain}, away_gain{params_.away_gain};
+    Loot unused; // this pCPU has somebody to run, and looks again at its next decision
     for (NodeId const node : mine.near) {
         if (!rest.test(node))
             continue;
@@ -183,7 +195,7 @@ VcpuState* NumaCredit::steal_better(CpuId self, PcpuState& mine, VcpuState const
             PcpuState const& there{at(peer)};
             if (real_of(best.at - there.first.load(relaxed), there.first_weight.load(relaxed)) <= Duration{})
                 continue;
-            if (VcpuState* const found = take_from(self, mine, peer, now, is_worth)) {
+            if (VcpuState* const found = take_from(self, mine, peer, now, unused, is_worth)) {
                 ++mine.counters.stolen_better;
                 return found;
             }

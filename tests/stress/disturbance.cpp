@@ -63,6 +63,8 @@ void Storm::disturb(CpuId self, std::uint64_t draw, Instant now)
     else if (kind < 70)
         leave(self, some_pcpu(draw >> 16), draw >> 8, now);
     else if (kind < 71)
+        move_pools(self, draw >> 8, now);
+    else if (kind < 72)
         give_idle_work(some_pcpu(draw >> 16), now);
     else if (kind < 73)
         look(vcpu, some_pcpu(draw >> 16), now);
@@ -86,7 +88,7 @@ void Storm::look(Vcpu& vcpu, CpuId cpu, Instant now)
     core().look_at(vcpu, now, view);
     EXPECT_FALSE(view.hard_affinity.empty());
     EXPECT_GE(core().look_at(vcpu.domain).params.weight, 1);
-    core().describe_state(sink);
+    sched::Core::describe_state(core().pool(), sink);
     core().describe_queue(cpu, sink);
 }
 
@@ -111,11 +113,14 @@ void Storm::steer(CpuId self, std::uint64_t draw, Instant now)
     }
 }
 
-// Takes a pCPU out of the pool; a timer of its own brings it back. It goes on to serve its timers and posted work.
+// Takes a pCPU out of its pool, for a while or for another one; a timer of its own brings it back. It goes on to serve
+// its timers and posted work.
 void Storm::leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now)
 {
     auto const absence = draw % 2 == 0 ? sched::Absence::for_good : sched::Absence::for_a_while;
-    if (auto const asked = system_->offline(self, cpu, absence, now); !asked) {
+    auto const asked =
+        draw % 3 == 0 ? system_->remove_from_pool(self, cpu, now) : system_->offline(self, cpu, absence, now);
+    if (!asked) {
         EXPECT_TRUE(asked.error() == sched::CoreError::busy || asked.error() == sched::CoreError::last_pcpu);
     }
 }
@@ -124,7 +129,7 @@ void Storm::leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now)
 void Storm::note_departure(CpuId self, Instant now)
 {
     Tally& tally{tallies_[self.value()]};
-    if (!system_->is_off(self) || tally.departed.load(std::memory_order_relaxed))
+    if ((!system_->is_off(self) && !system_->is_free(self)) || tally.departed.load(std::memory_order_relaxed))
         return;
     tally.departed.store(true, std::memory_order_relaxed);
     for (TimerId const armed : machine_.armed_on(self))
@@ -136,12 +141,21 @@ void Storm::note_departure(CpuId self, Instant now)
     machine_.arm(self, join_timer, now + Duration::from_us(departures % 8 * 2'000));
 }
 
-void Storm::join(CpuId self)
+void Storm::join(CpuId self, Instant now)
 {
     Tally& tally{tallies_[self.value()]};
     tally.departed.store(false, std::memory_order_relaxed);
     tally.late_accountings = 0;
-    EXPECT_TRUE(system_->online(self).ok());
+    bool const was_free{system_->is_free(self)};
+    auto const target =
+        raging_.load(std::memory_order_relaxed) ? some_pool(static_cast<std::uint64_t>(now.ns()) / 1'000) : PoolId{};
+    auto const joined = was_free ? system_->add_to_pool(self, target) : system_->online(self);
+    if (joined)
+        return;
+    EXPECT_TRUE(joined.error() == sched::CoreError::busy || joined.error() == sched::CoreError::ending)
+        << "its pool has just gone, or it was switched off while it was free";
+    tally.departed.store(true, std::memory_order_relaxed);
+    machine_.arm(self, join_timer, now + Duration::from_us(200));
 }
 
 // For a while; a timer on another pCPU ends it. Not twice at a time.

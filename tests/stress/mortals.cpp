@@ -131,7 +131,7 @@ void Mortals::steer(CpuId self, Domain& domain, std::uint64_t draw, Instant now)
             continue;
         CpuMask mask{CpuMask::of(CpuId{static_cast<CpuId::Rep>(draw / 8 % core().pool().pcpu_limit())})};
         mask.set(CpuId{static_cast<CpuId::Rep>(draw / 128 % core().pool().pcpu_limit())});
-        switch (draw / 16 % 6) {
+        switch (draw / 16 % 7) {
         case 0:
             core().notify(self, vcpu, now);
             break;
@@ -146,6 +146,9 @@ void Mortals::steer(CpuId self, Domain& domain, std::uint64_t draw, Instant now)
             break;
         case 4:
             core().set_params(domain, {.weight = 100, .cap = static_cast<std::uint16_t>(draw / 64 % 2 * 30)});
+            break;
+        case 5:
+            static_cast<void>(core().move_domain(self, domain, PoolId{static_cast<PoolId::Rep>(draw / 256 % 3)}, now));
             break;
         default:
             core().pause_nosync(self, vcpu, now);

@@ -65,9 +65,9 @@ constexpr std::array least{
     Least{Happening::switches, "switches", 2'000},       Least{Happening::wakes, "wake-ups", 1'000},
     Least{Happening::blocks, "waits of guests", 500},    Least{Happening::yields, "yields", 20},
     Least{Happening::migrations, "migrations", 100},     Least{Happening::waits, "waits for a vCPU to stop", 20},
-    Least{Happening::departures, "pCPUs that left", 10}, Least{Happening::steals, "steals", 50, true},
-    Least{Happening::births, "domains that came", 50},   Least{Happening::deaths, "domains that went", 50},
-    Least{Happening::parks, "parks", 5, true},
+    Least{Happening::departures, "pCPUs that left", 10}, Least{Happening::moves, "moves to another pool", 5},
+    Least{Happening::steals, "steals", 50, true},        Least{Happening::births, "domains that came", 50},
+    Least{Happening::deaths, "domains that went", 50},   Least{Happening::parks, "parks", 5, true},
 };
 
 bool is_rough(Storm const& storm, PolicyOps const& policy)

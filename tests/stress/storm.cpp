@@ -51,7 +51,7 @@ void Storm::own_timer(CpuId self, TimerId id, Instant now)
     if (id == idle_work_timer) {
         core().set_idle_work(self, false);
     } else if (id == join_timer) {
-        join(self);
+        join(self, now);
     } else {
         Context& context{*contexts_[id.value() - first_pause_timer]};
         core().unpause(self, *context.vcpu, now);
@@ -151,9 +151,10 @@ void Storm::check_affinity(CpuId self, std::uint32_t domain, std::uint32_t index
               sched::trace::pack_vcpu(static_cast<std::uint16_t>(domain), static_cast<std::uint16_t>(index)));
     // All that it might use may be leaving: then its affinity is about to be broken, and until then it stays where it
     // is.
-    bool const may{next.hard_affinity.test(self) || !next.hard_affinity.intersects(core().pool().members())};
+    bool const may{next.hard_affinity.test(self) || !next.hard_affinity.intersects(next.pool->members())};
     EXPECT_TRUE(may) << "domain " << domain << " vCPU " << index << " is switched in on pCPU " << self.value()
                      << ", where it may not run";
+    EXPECT_EQ(next.pool, core().pool().pcpu(self).pool) << "domain " << domain << " is switched in in another pool";
     EXPECT_FALSE(tallies_[self.value()].departed.load(std::memory_order_relaxed))
         << "domain " << domain << " vCPU " << index << " is switched in on pCPU " << self.value() << ", which has left";
 }

@@ -4,9 +4,10 @@
 //   B10  a vCPU is switched in only where its hard affinity allows
 //   B13  a vCPU runs on one pCPU at a time: its context is plain memory, written by whoever runs it, at rest in between
 //   B14  a context is loaded only after it was saved, and a vCPU that was waited for to stop has stopped
-//   and: a pCPU that has left the pool runs no guest and, once its last is over, no accounting, until it joins again
+//   and: whoever runs does so in the pool of its domain, though pCPUs and domains change pools all the time
+//   and: a pCPU that has left its pool runs no guest and, once its last is over, no accounting, until it joins again
 //   and: nothing is left armed on it then
-//   and: of domains that come and go meanwhile (mortals.hpp) nothing is left, not a byte on any node
+//   and: of domains that come and go meanwhile (mortals.hpp) nothing is left, not a byte
 //   and: whoever may run does within patience; whoever is notified wakes; nobody stays blocked with an event pending
 //
 // What the checks do not see, ThreadSanitizer does: contexts, guests and all of the scheduler's data are handed from
@@ -25,6 +26,7 @@
 #include <cstdint>
 #include <memory>
 #include <random>
+#include <string_view>
 #include <vector>
 
 namespace hv::test {
@@ -45,6 +47,7 @@ enum class Happening : std::uint8_t {
     parks,
     waits,
     departures,
+    moves,
     births,
     deaths,
     count
@@ -104,9 +107,16 @@ private:
     void expect_the_notified_to_wake();
     void expect_nothing_left_of_the_dead();
     void expect_good_order();
-    [[nodiscard]] std::vector<std::size_t> bytes_in_use() const;
+    [[nodiscard]] std::size_t bytes_in_use() const;
     template <typename Condition>
     void wait_until(char const* what, Condition condition);
+
+    // storm_pools.cpp
+    void make_second_pool(std::string_view first_policy);
+    [[nodiscard]] PoolId some_pool(std::uint64_t draw) const;
+    void move_pools(CpuId self, std::uint64_t draw, Instant now);
+    void make_or_end_third_pool(CpuId self, std::uint64_t draw, Instant now);
+    void gather();
 
     // disturbance.cpp: what control threads do
     void control(std::uint64_t seed);
@@ -116,7 +126,7 @@ private:
     void give_idle_work(CpuId cpu, Instant now);
     void leave(CpuId self, CpuId cpu, std::uint64_t draw, Instant now);
     void note_departure(CpuId self, Instant now);
-    void join(CpuId self);
+    void join(CpuId self, Instant now);
     void pause(CpuId self, Context& context, bool waits, std::uint64_t draw, Instant now);
     [[nodiscard]] CpuMask some_pcpus(std::uint64_t draw) const;
 
@@ -132,12 +142,14 @@ private:
     arch::ThreadMachine machine_;
     sched::System* system_{nullptr};
     Mortals mortals_{machine_};
-    std::vector<std::size_t> bytes_at_rest_; // by node: in use while no mortal lives
+    std::size_t bytes_at_rest_{0}; // in use while no mortal lives
     std::vector<Tally> tallies_;
     std::vector<std::unique_ptr<Context>> idle_contexts_;
     std::vector<std::unique_ptr<Context>> contexts_; // of guests, by number
     std::vector<sched::Domain*> domains_;
     std::vector<std::size_t> first_of_domain_;
+    PoolId second_pool_;
+    std::atomic<PoolId> third_pool_{PoolId{}}; // the boot pool's: there is none
     Random random_;
 
     std::atomic<bool> raging_{false};

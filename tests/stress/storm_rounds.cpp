@@ -65,6 +65,7 @@ Storm::Storm(sched::PolicyOps const& policy, StormShape const& shape, std::uint6
                                                 std::span<std::uint32_t const> words) noexcept {
                                         static_cast<Storm*>(self)->heard(on, number, words);
                                     }});
+    make_second_pool(policy.name);
     make_idle_contexts();
     mortals_.attach(*system_);
     machine_.start(*this);
@@ -180,7 +181,7 @@ void Storm::settle()
         for (unsigned i = 0; i < pcpu_count(); ++i)
             if (core().pool().pcpu(CpuId{static_cast<CpuId::Rep>(i)}).idle_work.load() != 0)
                 return false;
-        return core().pool().members().count() == pcpu_count();
+        return core().in_pools().snapshot().count() == pcpu_count();
     });
     wait_until("nobody is paused", [&] {
         return std::ranges::none_of(contexts_, [](auto const& context) { return is_paused(*context->vcpu); });
@@ -212,11 +213,12 @@ void Storm::expect_the_notified_to_wake()
                    [&] { return contexts_[i]->progress.load(std::memory_order_relaxed) > before[i]; });
 }
 
-std::vector<std::size_t> Storm::bytes_in_use() const
+// On all nodes: what is kept for the vCPUs of a domain that has moved may lie on another node than before.
+std::size_t Storm::bytes_in_use() const
 {
-    std::vector<std::size_t> bytes;
+    std::size_t bytes{0};
     for (NodeId const node : shape_.topology().nodes())
-        bytes.push_back(machine_.bytes_in_use(node));
+        bytes += machine_.bytes_in_use(node);
     return bytes;
 }
 
@@ -224,7 +226,34 @@ void Storm::expect_nothing_left_of_the_dead()
 {
     machine_.call(some_pcpu(random_()), [&](CpuId self, Instant now) { mortals_.end_all(self, now); });
     wait_until("all that ended are gone", [&] { return mortals_.births() == mortals_.deaths(); });
+    gather();
     wait_until("the memory of the dead is back", [&] { return bytes_in_use() == bytes_at_rest_; });
+}
+
+// All is in the boot pool again, and nothing else is left. What was to be seen of who waits in other pools has been.
+void Storm::gather()
+{
+    wait_until("every domain is in the boot pool", [&] {
+        bool all{true};
+        machine_.call(CpuId{0}, [&](CpuId self, Instant now) {
+            for (sched::Domain* const domain : domains_) {
+                static_cast<void>(core().move_domain(self, *domain, PoolId{}, now));
+                all = all && core().look_at(*domain).pool == PoolId{};
+            }
+        });
+        return all;
+    });
+    wait_until("every pCPU is in the boot pool, and the third pool has ended", [&] {
+        bool ended{false};
+        machine_.call(CpuId{0}, [&](CpuId self, Instant now) {
+            sched::Pool* const third{core().find_pool("third")};
+            ended = third == nullptr || system_->destroy_pool(self, third->id(), now).ok(); // may have its last domain
+            for (CpuId const cpu : core().find_pool(second_pool_)->members())
+                static_cast<void>(system_->remove_from_pool(self, cpu, now));
+        });
+        return ended && core().pool().members().count() == pcpu_count();
+    });
+    third_pool_.store(PoolId{}, std::memory_order_relaxed);
 }
 
 // The threads have ended: everything may be looked at.
