@@ -53,6 +53,7 @@ nv_lib_src := $(filter-out tools/nv/main.cpp,$(nv_src))
 unit_src   := $(sort $(wildcard tests/unit/*.cpp tests/unit/*/*.cpp tests/conformance/*.cpp tests/fuzz/*.cpp)) $(sort $(wildcard tests/support/*.cpp))
 fuzz_src   := $(filter-out tests/fuzz/corpus_test.cpp,$(sort $(wildcard tests/fuzz/*.cpp tests/fuzz/driver/*.cpp))) tests/support/assert_host.cpp
 sched_src  := $(sort $(wildcard sched/*.cpp sched/*/*.cpp)) $(policy_dir_src)
+explorer_src := $(sort $(wildcard tests/explorer/*.cpp tests/explorer/runtime/*.cpp))
 bench_src  := $(sort $(wildcard tests/bench/*.cpp)) tests/support/assert_host.cpp
 stress_src := $(sort $(wildcard tests/stress/*.cpp)) tests/support/assert_host.cpp
 
@@ -69,7 +70,7 @@ endef
 in_folder = $(foreach f,$(2),$(if $(filter $(1),$(dir $(f))),$(f)))
 # Not batched: what only some programs link, what declares functions of the C library, what uses a namespace's names as its own.
 alone := $(policy_dir_src) tools/nv/main.cpp tests/support/% tests/conformance/random_scenario.cpp arch/x86_64/runtime.cpp tests/kernel/memory_cost_test.cpp
-batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(sabotage_src) $(host_src) $(nv_src) $(unit_src) $(stress_src))
+batched_src := $(filter-out $(alone),$(kernel_src) $(ktest_src) $(sabotage_src) $(host_src) $(nv_src) $(unit_src) $(stress_src) $(explorer_src))
 $(foreach d,$(sort $(dir $(batched_src))),$(eval $(call batch,$(d:/=),$(sort $(call in_folder,$(d),$(batched_src))),i)))
 # batched FLAVOUR,SOURCES: their objects; SOURCES are all that is batched in their folders.
 batched = $(foreach d,$(sort $(dir $(filter $(batched_src),$(2)))),$(patsubst %,$(O)/$(1)/batches/%.o,$(batches_$(d:/=)))) \
@@ -165,6 +166,16 @@ $(O)/tsan/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
 	@mkdir -p $(@D)
 	$(call say,CXX,$@)
 	$(Q)scripts/compile-batch $@ $< $(TSAN)
+# explorer: ThreadSanitizer's calls, answered by tests/explorer/runtime, which is compiled without them.
+EXPLORER := $(CXX) $(subst -Iarch,-Itests/explorer/include -Iarch,$(HOST_FLAGS)) -DHV_DEBUG
+$(O)/explorer-build/batches/tests/explorer/runtime/%.o: $(O)/batches/tests/explorer/runtime/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(EXPLORER) -O2
+$(O)/explorer-build/batches/%.o: $(O)/batches/%.cpp scripts/compile-batch
+	@mkdir -p $(@D)
+	$(call say,CXX,$@)
+	$(Q)scripts/compile-batch $@ $< $(EXPLORER) -O1 -fsanitize=thread --param tsan-instrument-func-entry-exit=0
 # clang: another compiler and no optimisation, to show that a simulation's bytes depend on neither.
 $(O)/clang/%.cpp.o: %.cpp
 	@mkdir -p $(@D)
@@ -250,6 +261,11 @@ $(O)/stress-tsan: $(call batched,tsan,$(host_src) $(stress_src))
 	$(call say,LINK,$@)
 	$(Q)$(CXX) -pthread -fsanitize=thread $^ -lgtest -lgtest_main -o $@
 
+# An address has to mean the same place in every run.
+$(O)/explorer: $(call batched,explorer-build,$(explorer_src))
+	$(call say,LINK,$@)
+	$(Q)$(CXX) -no-pie -pthread $^ -lfmt -o $@
+
 $(O)/fuzz-targets: $(call objects,fuzz,$(host_src) $(nv_lib_src) $(fuzz_src))
 	$(call say,LINK,$@)
 	$(Q)$(CLANGXX) -pthread -fsanitize=fuzzer,address,undefined $^ -lfmt -lz -o $@
@@ -264,7 +280,7 @@ $(O)/bench-mm: $(call objects,bench,$(sort $(wildcard mm/*.cpp tests/bench/mm/*.
 	$(Q)$(CXX) -pthread -Wl,-z,now $^ -o $@
 
 # ---------------------------------------------------------------------------------------------------------------- targets
-.PHONY: help run test page-test ab-test museum soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
+.PHONY: help run test page-test ab-test museum explore soak same-bytes adversary fuzz kernel check bench bench-micro bench-mm bench-kernel clean
 help:
 	@sed -n 's/^#: //p' Makefile
 
@@ -278,6 +294,8 @@ help:
 #: make page-test  the page of nv trace html in a browser: installs Chromium (350 MB)
 #: make ab-test  nv ab on changes whose effect is known, and the commands of the manual's pages about it
 #: make museum   faults that Xen's scheduler once had, brought back one by one: the suite must notice each (MUSEUM="-k NAME")
+#: make explore  small scenarios of the scheduler, in all orders with up to three preemptions, then at random; work conservation from all
+#:               states of a small machine; and locks and orders left out, each of which must be noticed
 #: make soak     what is too long for test: ten minutes of scheduler storms on real threads, then storms in which ten
 #:               thousand domains end and a thousand pCPUs leave under each policy, ten million operations of the
 #:               page allocator, mutants that tests must notice
@@ -295,8 +313,8 @@ help:
 #: V=1 shows the commands; O=DIR builds elsewhere; POLICY_DIR=DIR adds the scheduling policies found there.
 
 # What these targets need is installed, where it is missing, before anything is compiled.
-needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak museum same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench bench-kernel,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
-needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(patsubst museum,test,$(patsubst adversary,test,$(needs:soak=test))))))
+needs := $(or $(filter iso,$(MAKECMDGOALS)),$(filter fuzz,$(MAKECMDGOALS)),$(filter test soak explore museum same-bytes adversary,$(MAKECMDGOALS)),$(if $(filter run bench bench-kernel,$(MAKECMDGOALS)),run),$(filter bench-micro bench-mm,$(MAKECMDGOALS)))
+needs := $(if $(filter page-test,$(MAKECMDGOALS)),page,$(firstword $(patsubst same-bytes,test,$(patsubst museum,test,$(patsubst explore,test,$(patsubst adversary,test,$(needs:soak=test)))))))
 ifneq ($(needs),)
 ifneq ($(shell scripts/install-deps $(needs) >&2 && echo ready),ready)
 $(error packages are missing, see above)
@@ -316,7 +334,7 @@ run: $(O)/numavisor.elf $(O)/nv
 	@$(O)/nv run --kernel $(O)/numavisor.elf --out $(O)/out --compare --console-after \
 	    tests/scenarios/two-nodes-noaff.json tests/scenarios/two-nodes-pinned.json tests/scenarios/two-nodes-nodeaff.json
 
-test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan $(O)/adversary check
+test: $(O)/numavisor.elf $(O)/numavisor-debug.elf $(O)/sabotage.elf $(O)/extra-policy.elf $(O)/nv $(O)/nv-clang $(O)/unit-asan $(O)/stress-tsan $(O)/adversary $(O)/explorer check
 	@scripts/run-tests $(O)
 
 page-test: $(O)/nv
@@ -329,7 +347,16 @@ ab-test: $(O)/nv $(O)/numavisor.elf
 museum: $(O)/unit-sched $(O)/nv $(O)/stress-tsan
 	@tests/museum/museum.py $(MUSEUM) $(O)
 
-soak: $(O)/stress-tsan $(O)/unit-host
+# What waking, stealing, migrating and leaving come down to, to the end; the long ones one preemption less.
+explore_deep := block-notify block-twice wake-steal wake-idle wakes-idle steal-steal yield-steal migrate-block migrate-wake migrate-steal leave-wake return-wake pause-block \
+        double-wake pull pull-twice uncap cap-account last-accounts tick-wake
+explore: $(O)/explorer
+	$< --preemptions 3 $(explore_deep)
+	$< --preemptions 2 --random 20000
+	$< --states 1
+	tests/explorer/mutants.py $(O)
+
+soak: explore $(O)/stress-tsan $(O)/unit-host
 	NV_STORM_SECONDS=600 $(O)/stress-tsan --gtest_filter='*Storm*-*Larger*'
 	NV_STORM_SEEDS=20 NV_STORM_DEATHS=500 $(O)/stress-tsan --gtest_filter='*Storm*Larger*'
 	NV_ROOT=$(CURDIR) NV_MM_OPERATIONS=10000000 NV_VM_ROUNDS=1000 $(O)/unit-host --gtest_filter='MemoryModel*:VmRounds*'

@@ -15,7 +15,7 @@ void log_node(Kernel const& k, NodeId node)
     for (acpi::MemoryRange const& range : k.map.memory)
         bytes += range.node == node ? range.length : 0;
     print(line.sink(), "node {}: pCPUs ", node);
-    write_runs(line.sink(), k.topology->pcpus_of(node));
+    write_runs(line.sink(), k.topology->pcpus_of(node) & k.topology->online);
     print(line.sink(), "; {} MiB", bytes / mib);
     std::string_view separator{" at "};
     for (acpi::MemoryRange const& range : k.map.memory) {
@@ -26,7 +26,19 @@ void log_node(Kernel const& k, NodeId node)
     }
 }
 
-// Ranges into which memory may be plugged are known, and not used.
+// Places of pCPUs that are yet to come; most machines have none.
+void log_room_for_pcpus(Kernel const& k, NodeId node)
+{
+    CpuMask const room{k.topology->pcpus_of(node) - k.topology->online};
+    if (room.empty())
+        return;
+    arch::Line line{arch::Output::stamped_console};
+    print(line.sink(), "node {}: room for pCPUs ", node);
+    write_runs(line.sink(), room);
+    print(line.sink(), " that may be plugged in");
+}
+
+// Ranges into which memory may be plugged.
 void log_room(Kernel const& k, acpi::SratMemory const& range)
 {
     NodeId node{};
@@ -89,6 +101,8 @@ void log_machine(Kernel const& k)
         arch::log("firmware: {}: {:x}", note.text, note.value);
     for (NodeId const node : k.topology->nodes())
         log_node(k, node);
+    for (NodeId const node : k.topology->nodes())
+        log_room_for_pcpus(k, node);
     for (acpi::SratMemory const& range : k.map.srat_memory)
         if (range.hot_pluggable)
             log_room(k, range);

@@ -131,6 +131,9 @@ void start_memory(Kernel& k)
                       mm::cache_lock_rank < mm::node_lock_rank,
                   "who waits for pages with one of these locks may have to wait for all that follow");
     arch::install_page_source({.self = &k, .allocate = allocate, .release = release, .node_of = node_of});
+    for (acpi::SratMemory const& memory : k.map.srat_memory)
+        if (memory.hot_pluggable && !arch::kernel_space_reserve({memory.base, memory.length}))
+            refuse("memory: no pages for the tables of what may be plugged in; give the machine more memory");
     static constinit arch::IdleWork idle_work{.some = scrub_some};
     idle_work.self = &k;
     arch::install_idle_work(idle_work);

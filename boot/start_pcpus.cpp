@@ -121,15 +121,16 @@ void build_percpu_blocks(Kernel& k)
 void start_pcpus(Kernel& k)
 {
     constexpr std::uint64_t real_mode_limit = 0xA0000;
+    unsigned const present{k.map.present_pcpus};
     if (k.map.pcpus.size() > 1) {
         std::optional<PhysAddr> const page{find_low_memory(k.info, arch::trampoline_bytes, PhysAddr{real_mode_limit})};
         if (!page)
             refuse("pCPUs: no {} free bytes below 640 KiB to start them from; give maxcpus=1", arch::trampoline_bytes);
-        arch::log("starting {} other pCPUs", k.map.pcpus.size() - 1);
-        if (std::optional<std::uint32_t> const missing{arch::start_other_pcpus(*page)})
+        arch::log("starting {} other pCPUs", present - 1);
+        if (std::optional<std::uint32_t> const missing{arch::start_other_pcpus(*page, present)})
             refuse("pCPU with APIC id {} did not start; give maxcpus= to leave it out", *missing);
     }
-    k.topology->online = CpuMask::first_n(static_cast<unsigned>(k.map.pcpus.size()));
+    k.topology->online = CpuMask::first_n(present);
 }
 
 } // namespace hv::boot

@@ -7,6 +7,8 @@
 #include "arch/x86_64/percpu.hpp"
 #include "arch/x86_64/small_memory.hpp"
 #include "arch/x86_64/upcalls.hpp"
+#include "arch/x86_64/watchdog.hpp"
+#include "boot/kernel.hpp"
 #include "boot/scenario/changes.hpp"
 #include "boot/vm_task.hpp"
 
@@ -51,6 +53,7 @@ void on_timer(void* self, CpuId cpu, TimerId timer, Instant now)
         vms.at_end(vms, now);
     } else if (timer == life_timer) {
         arch::tell_host("alive at={}", now.ns());
+        vms.hot_plug.poll(kernel());
         vms.system->core().pool().env().arm(cpu, life_timer, now + life_period);
     } else if (timer == console_timer) {
         vms.at_console_timer(vms.console);
@@ -90,22 +93,33 @@ void end_vm(VcpuTask& vcpu, arch::Ring3Outcome const& outcome)
 
 constinit arch::UpCalls up_calls;
 
-void bring_this_pcpu_under(void* argument)
+void bring_under(VmMachine& vms, CpuId cpu, Instant now)
 {
-    auto& vms = *static_cast<VmMachine*>(argument);
-    CpuId const cpu{arch::this_cpu()};
     sched::Vcpu& idle{*vms.system->core().pool().pcpu(cpu).idle};
     void* const memory{arch::allocate_memory(arch::this_percpu().node, sizeof(Task), alignof(Task))};
     HV_ASSERT(memory != nullptr);
     idle.context = ::new (memory) Task{.machine = vms};
-    vms.system->pcpu_up(cpu, arch::clock_now());
+    vms.system->pcpu_up(cpu, now);
+}
+
+void bring_this_pcpu_under(void* argument)
+{
+    bring_under(*static_cast<VmMachine*>(argument), arch::this_cpu(), arch::clock_now());
+}
+
+// It looks for work at once.
+void on_arrival(void* self, CpuId cpu, Instant now)
+{
+    arch::watchdog_join();
+    bring_under(*static_cast<VmMachine*>(self), cpu, now);
+    arch::ask_to_reschedule(cpu);
 }
 
 } // namespace
 
 void install_vm_up_calls(VmMachine& vms)
 {
-    up_calls = {.self = &vms, .timer = on_timer, .reschedule = on_reschedule};
+    up_calls = {.self = &vms, .timer = on_timer, .reschedule = on_reschedule, .arrived = on_arrival};
     arch::install_up_calls(&up_calls);
     vms.system->set_farewell({.self = &vms,
                               .ends = nullptr,
@@ -115,13 +129,13 @@ void install_vm_up_calls(VmMachine& vms)
 
 void bring_pcpus_under(VmMachine& vms)
 {
-    for (std::size_t i = 0; i < vms.system->core().pool().pcpu_limit(); ++i)
-        arch::call_on(CpuId{static_cast<CpuId::Rep>(i)}, bring_this_pcpu_under, &vms);
+    for (CpuId const cpu : kernel().topology->online)
+        arch::call_on(cpu, bring_this_pcpu_under, &vms);
 }
 
 void stop_other_pcpus(VmMachine& vms)
 {
-    CpuMask others{CpuMask::first_n(vms.system->core().pool().pcpu_limit())}; // those that have left the pool, too
+    CpuMask others{kernel().topology->online}; // those that have left the pool, too
     others.clear(arch::this_cpu());
     vms.ending.store(true);
     for (CpuId const cpu : others)

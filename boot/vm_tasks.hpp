@@ -9,6 +9,7 @@
 #pragma once
 
 #include "arch/generic/list.hpp"
+#include "boot/hot_plug.hpp"
 #include "boot/vm.hpp"
 #include "sched/system.hpp"
 
@@ -21,7 +22,7 @@ class Changes;
 namespace hv::boot {
 
 // Timers of ours beside the scheduler's, on pCPU 0: the end of the run, and ten times a second a sign of life for the
-// host, which would take a long run for a hang.
+// host, which would take a long run for a hang, and a look for what has been plugged in.
 inline constexpr TimerId end_of_run_timer{8};
 inline constexpr TimerId life_timer{9};
 inline constexpr TimerId console_timer{10}; // the console's, where there is one
@@ -42,6 +43,7 @@ struct VmMachine {
     Instant origin;                      // when the scenario began
     std::uint64_t seed{1};               // of workloads' random numbers
     DomainId last_id;                    // given to a domain last
+    HotPlug hot_plug;                    // pCPU 0's
     scenario::Changes* changes{nullptr}; // what is done while the scenario runs
     std::atomic<bool> ending{false};
     std::atomic<unsigned> stopped{0};

@@ -88,6 +88,24 @@ void kernel_space_init(std::span<PhysRange const> memory, PhysRange tables_at) n
     kernel_space_load();
 }
 
+bool kernel_space_reserve(PhysRange memory) noexcept
+{
+    constexpr std::uint64_t of_an_entry{std::uint64_t{512} * gib};
+    std::uint64_t const last{memory.base.value() + memory.length};
+    std::uint64_t const end{last < direct_map_limit ? last : direct_map_limit};
+    for (std::uint64_t at = memory.base.value() / of_an_entry * of_an_entry; at < end; at += of_an_entry)
+        if (!tables.reserve_top_level(VirtAddr{direct_map_base + at}))
+            return false;
+    return true;
+}
+
+bool kernel_space_add(PhysRange memory) noexcept
+{
+    std::uint64_t const start{memory.base.value()};
+    return start < direct_map_limit && memory.length <= direct_map_limit - start &&
+           tables.map(VirtAddr{direct_map_base + start}, memory.base, memory.length, read_write);
+}
+
 void kernel_space_load() noexcept { write_cr3(tables.root().value()); }
 PageTables& kernel_space() noexcept { return tables; }
 

@@ -28,6 +28,8 @@ namespace {
 
 constinit std::array<Percpu*, 256> block_by_apic_id{};
 constinit CpuId starter;
+constinit unsigned started_at_boot{0};
+constinit std::uint8_t startup_page{0}; // where a pCPU begins
 
 // Adds the address at which the copy lies to one of the trampoline's address fields.
 void relocate(PhysAddr copy, char const* field)
@@ -71,23 +73,22 @@ void wait(Duration duration)
 template <typename Function>
 void for_each_other(Function function)
 {
-    for (unsigned i = 0; i < pcpu_count(); ++i)
+    for (unsigned i = 0; i < started_at_boot; ++i)
         if (Percpu & other{percpu(CpuId{static_cast<CpuId::Rep>(i)})}; other.id != starter)
             function(other);
 }
 
-void send_start_interrupts(PhysAddr trampoline)
+void send_start_interrupts()
 {
-    auto const page = static_cast<std::uint8_t>(trampoline.value() / page_size);
     for_each_other([](Percpu& other) { apic_send_init(other.apic_id); });
     // Real processors want pauses, and some a second start-up interrupt; emulated ones are ready at once.
     if (!is_virtual_machine())
         wait(Duration::from_ms(10));
-    for_each_other([page](Percpu& other) { apic_send_startup(other.apic_id, page); });
+    for_each_other([](Percpu& other) { apic_send_startup(other.apic_id, startup_page); });
     if (is_virtual_machine())
         return;
     wait(Duration::from_us(200));
-    for_each_other([page](Percpu& other) { apic_send_startup(other.apic_id, page); });
+    for_each_other([](Percpu& other) { apic_send_startup(other.apic_id, startup_page); });
 }
 
 Percpu const* first_missing()
@@ -126,21 +127,27 @@ Percpu const* wait_for_all()
 
 } // namespace
 
-std::optional<std::uint32_t> start_other_pcpus(PhysAddr trampoline) noexcept
+std::optional<std::uint32_t> start_other_pcpus(PhysAddr trampoline, unsigned present) noexcept
 {
     starter = this_cpu();
-    if (pcpu_count() == 1)
-        return std::nullopt;
-    for_each_other([](Percpu& other) {
-        block_by_apic_id[other.apic_id] = &other;
-        other_pcpu_stacks[other.apic_id] = other.stack_top;
-    });
+    started_at_boot = present;
+    startup_page = static_cast<std::uint8_t>(trampoline.value() / page_size);
+    for (unsigned i = 0; i < pcpu_count(); ++i) {
+        Percpu& block{percpu(CpuId{static_cast<CpuId::Rep>(i)})};
+        block_by_apic_id[block.apic_id] = &block;
+        other_pcpu_stacks[block.apic_id] = block.stack_top;
+    }
     place_trampoline(trampoline);
-    send_start_interrupts(trampoline);
+    if (present == 1)
+        return std::nullopt;
+    send_start_interrupts();
     if (Percpu const* const missing{wait_for_all()}; missing != nullptr)
         return missing->apic_id;
     return std::nullopt;
 }
+
+void reset_pcpu(CpuId cpu) noexcept { apic_send_init(percpu(cpu).apic_id); }
+void start_pcpu(CpuId cpu) noexcept { apic_send_startup(percpu(cpu).apic_id, startup_page); }
 
 } // namespace hv::arch
 
@@ -155,5 +162,7 @@ void other_pcpu_main(std::uint32_t apic_id) noexcept
     apic_enable();
     self.is_up.store(true, std::memory_order_release);
     ask_to_reschedule(starter);
+    if (UpCalls const* const calls{installed_up_calls()}; calls != nullptr && calls->arrived != nullptr)
+        calls->arrived(calls->self, self.id, clock_now());
     idle_forever();
 }

@@ -1,6 +1,6 @@
-// The way up from the machine: what it calls when a timer fires or a pCPU was asked to reschedule.
+// The way up from the machine: what it calls when a timer fires, a pCPU was asked to reschedule, or one was plugged in.
 //
-// Both are called with interrupts off, on the pCPU they are about, with no lock of the machine held. In a timer
+// All are called with interrupts off, on the pCPU they are about, with no lock of the machine held. In a timer
 // interrupt all timers that are due are delivered first; then, on the way out of the interrupt, the request to
 // reschedule. `reschedule` may switch tasks (context.hpp): it returns when the interrupted task is switched back to,
 // perhaps on another pCPU. Floor: arch/x86_64.
@@ -15,6 +15,8 @@ struct UpCalls {
     void* self{nullptr};
     void (*timer)(void* self, CpuId cpu, TimerId timer, Instant now){nullptr};
     void (*reschedule)(void* self, CpuId cpu, Instant now){nullptr};
+    // A pCPU that was plugged in is up; once, before anything else happens on it. May be null.
+    void (*arrived)(void* self, CpuId cpu, Instant now){nullptr};
 };
 
 // Takes effect at once on all pCPUs. `calls` must stay where it is until others are installed; nullptr: nobody listens,

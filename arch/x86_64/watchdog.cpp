@@ -16,9 +16,14 @@ constexpr std::uint64_t interrupt_flag = 1u << 9;
 
 constinit Duration limit{}; // set before the first beat
 
+// Past those that have not been plugged in.
 Percpu& next_in_ring(Percpu const& self)
 {
-    auto const next = static_cast<CpuId::Rep>((self.id.value() + 1u) % pcpu_count());
+    auto next = self.id.value();
+    do
+        next = static_cast<CpuId::Rep>((next + 1u) % pcpu_count());
+    // relaxed: who has just come is watched from the next beat on.
+    while (!percpu(CpuId{next}).is_up.load(std::memory_order_relaxed));
     return percpu(CpuId{next});
 }
 
@@ -37,6 +42,12 @@ void watchdog_start(Duration the_limit) noexcept
     limit = the_limit;
     if (pcpu_count() > 1)
         call_on_all(start_here, nullptr);
+}
+
+void watchdog_join() noexcept
+{
+    if (limit != Duration{})
+        start_here(nullptr);
 }
 
 void watchdog_beat(Instant now) noexcept

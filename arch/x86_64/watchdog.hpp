@@ -32,6 +32,8 @@ struct Watched {
 
 // Starts it on every pCPU that is up; each is watched from its first beat on. limit > 0. Interrupts on.
 void watchdog_start(Duration limit) noexcept;
+// On a pCPU that has been plugged in since, interrupts off: it watches and is watched, too, if there is a watchdog.
+void watchdog_join() noexcept;
 // For the timer interrupt of the calling pCPU, when `due` has come. Interrupts off.
 void watchdog_beat(Instant now) noexcept;
 // For the NMI handler: whether a neighbour sent it. Does not return if the calling pCPU is stuck.

@@ -65,7 +65,19 @@ Status<ParseError> list_pcpus(Tables const& tables, std::uint32_t boot_apic_id, 
     if (find_pcpu(map, boot_apic_id) == map.pcpus.size())
         map.pcpus[map.pcpus.size() - 1].apic_id = boot_apic_id;
     note(map, "pCPUs beyond the limit, left out", left_out);
+    map.present_pcpus = static_cast<std::uint32_t>(map.pcpus.size());
     return done;
+}
+
+// Behind the present ones, those that may be plugged in, as far as the limit goes; and without those whose number only
+// an x2APIC can have, because nobody asked for them.
+void list_absent_pcpus(Bytes madt, std::size_t limit, MachineMap& map)
+{
+    // Cannot fail: list_pcpus walked the same table to its end.
+    (void)for_each_pcpu_place(madt, [&](std::uint32_t apic_id, bool is_present) {
+        if (!is_present && apic_id < 0xff && map.pcpus.size() < limit && find_pcpu(map, apic_id) == map.pcpus.size())
+            (void)map.pcpus.push_back({.apic_id = apic_id});
+    });
 }
 
 // The number of `key(pCPU)` among the different ones of the pCPUs before `index`: dense ids by order of first sight.
@@ -99,9 +111,11 @@ void number_cores(CpuidTopology const& cpuid, MachineMap& map)
 
 void map_pcpus(Tables const& tables, CpuidTopology const& cpuid, MapFlags const& flags, MachineMap& map)
 {
+    map.present_pcpus = 0;
     map.local_apic = default_local_apic;
     std::size_t const limit{std::max<std::size_t>(flags.max_pcpus, 1)};
     if (Status<ParseError> const listed{list_pcpus(tables, cpuid.boot_apic_id, limit, map)}; listed) {
+        list_absent_pcpus(*tables.madt, limit, map);
         if (Result<PhysAddr, ParseError> const address{local_apic_address(*tables.madt)})
             map.local_apic = *address;
         else
@@ -112,9 +126,9 @@ void map_pcpus(Tables const& tables, CpuidTopology const& cpuid, MapFlags const&
     if (map.madt_reason.is_set()) {
         map.pcpus.clear();
         (void)map.pcpus.push_back({.apic_id = cpuid.boot_apic_id});
+        map.present_pcpus = 1;
     }
     map.boot_pcpu = CpuId{static_cast<std::uint16_t>(find_pcpu(map, cpuid.boot_apic_id))};
-    number_cores(cpuid, map);
 }
 
 // --- SRAT
@@ -258,7 +272,7 @@ void cut_memory(NodeSpans const& spans, MachineMap& map)
 void assign_nodes(Bytes srat, MachineMap& map)
 {
     std::array<bool, max_pcpus> assigned{};
-    std::uint64_t absent{0}, contradictory{0};
+    std::uint64_t unlisted{0}, contradictory{0};
     // Cannot fail: read_srat walked the same table to its end.
     (void)walk_srat(
         srat,
@@ -266,7 +280,7 @@ void assign_nodes(Bytes srat, MachineMap& map)
             std::size_t const index{find_pcpu(map, cpu.apic_id)};
             NodeId const node{node_of(map, cpu.pxm)};
             if (index == map.pcpus.size()) {
-                ++absent;
+                ++unlisted;
             } else if (!assigned[index]) {
                 assigned[index] = true;
                 map.pcpus[index].node = node;
@@ -275,9 +289,15 @@ void assign_nodes(Bytes srat, MachineMap& map)
             }
         },
         [](SratMemory const&) {});
+    // Firmware fills its MADT up with entries that stand for nothing.
+    std::size_t known{map.present_pcpus};
+    for (std::size_t i = map.present_pcpus; i < map.pcpus.size(); ++i)
+        if (assigned[i])
+            map.pcpus[known++] = map.pcpus[i];
+    map.pcpus.truncate(known);
     auto const unassigned =
-        static_cast<std::uint64_t>(std::count(assigned.begin(), assigned.begin() + map.pcpus.size(), false));
-    note(map, "SRAT CPU entries without a pCPU in use, ignored", absent);
+        static_cast<std::uint64_t>(std::count(assigned.begin(), assigned.begin() + map.present_pcpus, false));
+    note(map, "SRAT CPU entries without a pCPU in use, ignored", unlisted);
     note(map, "SRAT CPU entries that contradict an earlier one, ignored", contradictory);
     note(map, "pCPUs that SRAT does not know, put into node 0", unassigned);
 }
@@ -355,7 +375,9 @@ void build_machine_map(Tables const& tables, CpuidTopology const& cpuid, MapFlag
         out.pxm.clear();
         (void)out.pxm.push_back(0);
         out.node_count = 1;
+        out.pcpus.truncate(out.present_pcpus);
     }
+    number_cores(cpuid, out);
     map_distances(tables, out);
     map_performance(tables, out);
 }

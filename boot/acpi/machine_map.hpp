@@ -7,8 +7,9 @@
 // All or nothing: if SRAT contradicts itself or the memory map, it is not believed at all, everything is in node 0 and
 // `fallback_reason` says why. The rules are those of Xen's master of 2026. A node's memory is the usable
 // memory between its lowest and its highest byte in SRAT; these spans must not overlap. Hot-pluggable ranges are no
-// memory yet, and usable memory in one is a contradiction. An unusable SLIT costs the distances only, an unusable HMAT
-// the figures; an unusable MADT leaves the boot pCPU alone.
+// memory yet, and usable memory in one is a contradiction. A pCPU that the MADT has as not present can be plugged in if
+// SRAT knows its node: it has its number from the start, above all that are present. An unusable SLIT costs the
+// distances only, an unusable HMAT the figures; an unusable MADT leaves the boot pCPU alone.
 //
 // Pure: out of bytes, no state, no locks. All of MachineMap's zeroes are defaults, so a static one lies in .bss.
 // Floor: boot/acpi.
@@ -67,7 +68,8 @@ struct Performance {
 };
 
 struct MachineMap {
-    FixedVector<MapPcpu, max_pcpus> pcpus; // by CpuId, in the order of the MADT
+    FixedVector<MapPcpu, max_pcpus> pcpus; // by CpuId, in the order of the MADT; first those that are present
+    std::uint32_t present_pcpus{0};        // at least 1
     CpuId boot_pcpu;
     PhysAddr local_apic;
     MemoryRanges memory;                                          // sorted by base, disjoint, whole pages

@@ -1,7 +1,7 @@
 // MADT: which pCPUs the machine has, where the local APIC's registers are, and where ISA interrupts arrive.
 //
-// Only entries with the enabled bit count; "online capable" alone means a pCPU that may be plugged in later. APIC ids
-// are sparse: nothing may be indexed by them. Pure, no locks. Floor: boot/acpi.
+// Entries without the enabled bit are places: a pCPU may be plugged in there later, if other tables know of it too.
+// APIC ids are sparse: nothing may be indexed by them. Pure, no locks. Floor: boot/acpi.
 #pragma once
 
 #include "arch/generic/types.hpp"
@@ -21,10 +21,11 @@ enum class MadtType : std::uint8_t { local_apic = 0, io_apic = 1, override = 2, 
 
 } // namespace detail
 
-// Calls visit(APIC id as u32) for each present pCPU in the order of the table. A pCPU that stands in it twice, as a
-// local APIC and as an x2APIC, is visited twice. What was visited before an error is to be forgotten.
+// Calls visit(APIC id as u32, whether a pCPU is there) for each place of a pCPU in the order of the table. A pCPU that
+// stands in it twice, as a local APIC and as an x2APIC, is visited twice. What was visited before an error is to be
+// forgotten.
 template <typename Visit>
-[[nodiscard]] Status<ParseError> for_each_pcpu(Bytes madt, Visit visit)
+[[nodiscard]] Status<ParseError> for_each_pcpu_place(Bytes madt, Visit visit)
 {
     using detail::MadtType;
     return for_each_entry(madt, detail::madt_fixed, madt_kind,
@@ -33,17 +34,28 @@ template <typename Visit>
                                   if (entry.size() < 8)
                                       return madt_kind.bad(offset, "a local APIC entry is shorter than 8 bytes");
                                   std::uint8_t const id{load<std::uint8_t>(entry, 3)};
-                                  if ((load<std::uint32_t>(entry, 4) & detail::madt_enabled) != 0 && id != 0xff)
-                                      visit(std::uint32_t{id});
+                                  if (id != 0xff)
+                                      visit(std::uint32_t{id},
+                                            (load<std::uint32_t>(entry, 4) & detail::madt_enabled) != 0);
                               } else if (MadtType{type} == MadtType::x2apic) {
                                   if (entry.size() < 16)
                                       return madt_kind.bad(offset, "an x2APIC entry is shorter than 16 bytes");
                                   std::uint32_t const id{load<std::uint32_t>(entry, 4)};
-                                  if ((load<std::uint32_t>(entry, 8) & detail::madt_enabled) != 0 && id != 0xffff'ffff)
-                                      visit(id);
+                                  if (id != 0xffff'ffff)
+                                      visit(id, (load<std::uint32_t>(entry, 8) & detail::madt_enabled) != 0);
                               }
                               return done;
                           });
+}
+
+// The same for each present pCPU: visit(APIC id).
+template <typename Visit>
+[[nodiscard]] Status<ParseError> for_each_pcpu(Bytes madt, Visit visit)
+{
+    return for_each_pcpu_place(madt, [&](std::uint32_t apic_id, bool is_present) {
+        if (is_present)
+            visit(apic_id);
+    });
 }
 
 // Where the local APIC is, as the fixed part says or as an override entry corrects it.

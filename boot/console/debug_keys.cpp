@@ -156,7 +156,7 @@ void show_run_queues(Context& context)
     BufferSink sink{context.machine.scratch()};
     {
         Undisturbed const undisturbed{context.machine};
-        core.describe_state(sink);
+        sched::Core::describe_state(core.pool(), sink);
     }
     pass_on(context, sink);
     for (CpuId const cpu : core.pool().members()) {

@@ -64,6 +64,12 @@ public:
     }
 
     constexpr void clear() { size_ = 0; }
+    // size <= size().
+    constexpr void truncate(std::size_t size)
+    {
+        HV_ASSERT(size <= size_);
+        size_ = size;
+    }
 
     [[nodiscard]] constexpr T* begin() { return items_.data(); }
     [[nodiscard]] constexpr T* end() { return items_.data() + size_; }

@@ -102,9 +102,8 @@ Status<ImageError> fits(ScenarioView scenario, Topology const& topology)
     Header const& h = scenario.header();
     auto const pcpu_table = h.tables[static_cast<std::size_t>(Table::pcpus)];
     auto const node_table = h.tables[static_cast<std::size_t>(Table::nodes)];
-    if (pcpu_table.count > topology.pcpus.size())
-        return fail(
-            ImageError{"header.pcpus", pcpu_table.offset, pcpu_table.count, 1, topology.pcpus.size(), nullptr, 0});
+    if (std::size_t const there{topology.online.count()}; pcpu_table.count > there)
+        return fail(ImageError{"header.pcpus", pcpu_table.offset, pcpu_table.count, 1, there, nullptr, 0});
     if (node_table.count > topology.node_count())
         return fail(
             ImageError{"header.nodes", node_table.offset, node_table.count, 1, topology.node_count(), nullptr, 0});

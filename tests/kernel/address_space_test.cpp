@@ -240,7 +240,7 @@ void keep_reading(Duel& duel)
 
 void keep_changing(Duel& duel)
 {
-    while (duel.ready.load() != arch::pcpu_count() - 1)
+    while (duel.ready.load() != pcpus_up() - 1)
         take_interrupts_and_turns();
     std::uint64_t const before{arch::shoot_down().interrupts()};
     for (unsigned round = 0; round < duel.rounds; ++round) {
@@ -248,7 +248,7 @@ void keep_changing(Duel& duel)
         for (unsigned i = 0; i < Duel::pages; ++i)
             duel.failures += duel.space.map(base + i * mm::page_size) ? 0u : 1u;
         std::uint64_t const reads{duel.reads.load()};
-        while (duel.reads.load() < reads + 2 * arch::pcpu_count())
+        while (duel.reads.load() < reads + 2 * pcpus_up())
             take_interrupts_and_turns();
         mm::AddressSpace::Change change{*duel.space, arch::this_cpu(), duel.space.sink()};
         duel.failures += change.unmap({VirtAddr{base}, Duel::pages * mm::page_size}).ok() ? 0u : 1u;
@@ -270,7 +270,7 @@ void fight(void* argument)
 
 HV_SELFTEST(address_space_no_pcpu_uses_what_was_unmapped)
 {
-    if (arch::pcpu_count() == 1)
+    if (pcpus_up() == 1)
         HV_SKIP("takes two pCPUs");
     Space space;
     HV_CHECK(space.is_built());
@@ -280,7 +280,7 @@ HV_SELFTEST(address_space_no_pcpu_uses_what_was_unmapped)
     HV_CHECK(duel.stale.load() == 0);
     HV_CHECK(duel.reads.load() > duel.rounds && space.given() == duel.rounds * Duel::pages);
     // One for each pCPU and batch, not one a page.
-    HV_CHECK(duel.interrupts == std::uint64_t{duel.rounds} * (arch::pcpu_count() - 1));
+    HV_CHECK(duel.interrupts == std::uint64_t{duel.rounds} * (pcpus_up() - 1));
 }
 
 namespace {
@@ -320,7 +320,7 @@ HV_SELFTEST(address_space_all_pcpus_change_it_at_once)
     Melee melee{.space = space};
     arch::call_on_all(change_own_page, &melee);
     HV_CHECK(melee.failures.load() == 0);
-    HV_CHECK(space.given() == melee.rounds * arch::pcpu_count());
+    HV_CHECK(space.given() == melee.rounds * pcpus_up());
 }
 
 // Every allocation that building one takes fails in turn: a clear error, and nothing is lost.

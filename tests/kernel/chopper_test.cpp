@@ -25,7 +25,7 @@ void count_up(void* argument)
 
 HV_SELFTEST(chopper_shows_a_race_that_the_instruction_counter_hides)
 {
-    if (arch::pcpu_count() == 1)
+    if (pcpus_up() == 1)
         HV_SKIP("takes two pCPUs");
     if (boot::kernel().options.khz != 1'000'000 || !arch::is_qemu_tcg())
         HV_SKIP("only where QEMU counts instructions do pCPUs take turns");
@@ -33,7 +33,7 @@ HV_SELFTEST(chopper_shows_a_race_that_the_instruction_counter_hides)
         HV_SKIP("no chopper, or its turns are longer than the race");
     unsigned volatile counter{0};
     arch::call_on_all(count_up, const_cast<unsigned*>(&counter));
-    HV_CHECK(counter < arch::pcpu_count() * rounds);
+    HV_CHECK(counter < pcpus_up() * rounds);
 }
 
 } // namespace hv::test

@@ -85,7 +85,7 @@ HV_SELFTEST(context_switch_inside_the_reschedule_up_call)
 
 HV_SELFTEST(context_of_a_task_continues_on_another_pcpu)
 {
-    if (arch::pcpu_count() == 1)
+    if (pcpus_up() == 1)
         HV_SKIP("one pCPU");
     Result<arch::Stack, arch::StackError> const stack{arch::allocate_stack(arch::this_percpu().node)};
     HV_CHECK(stack.ok());

@@ -8,7 +8,7 @@ namespace hv::test {
 namespace {
 
 // Together some 64 turns: with more pCPUs than the host has processors, each may cost time slices of the host.
-unsigned turns_of_each() { return arch::pcpu_count() < 64 ? 64 / arch::pcpu_count() : 1; }
+unsigned turns_of_each() { return pcpus_up() < 64 ? 64 / pcpus_up() : 1; }
 
 struct Shared {
     TicketLock lock{LockKey{1, 0}};
@@ -24,7 +24,7 @@ void take_turns(void* argument)
     unsigned const count{turns_of_each()};
     // Together, or the first is done before the last begins and nothing is tested.
     shared.arrived.fetch_add(1);
-    while (shared.arrived.load() < arch::pcpu_count())
+    while (shared.arrived.load() < pcpus_up())
         arch::relax();
     for (unsigned i = 0; i < count; ++i) {
         Guard const guard{shared.lock, irqs_off};
@@ -46,7 +46,7 @@ HV_SELFTEST(lock_excludes_all_other_pcpus)
     Shared shared;
     arch::call_on_all(take_turns, &shared);
     HV_CHECK(shared.crowds.load() == 0);
-    HV_CHECK(shared.counter == turns_of_each() * arch::pcpu_count());
+    HV_CHECK(shared.counter == turns_of_each() * pcpus_up());
     HV_CHECK(!shared.lock.is_locked());
 }
 

@@ -56,7 +56,7 @@ void attempt(void* argument)
 bool faults_everywhere(Attempt a)
 {
     arch::call_on_all(attempt, &a);
-    return a.as_expected.load() == arch::pcpu_count();
+    return a.as_expected.load() == pcpus_up();
 }
 
 void* text_alias() { return arch::direct_map<void>(arch::physical_of(text_start)); }

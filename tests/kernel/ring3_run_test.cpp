@@ -85,7 +85,7 @@ struct Struck {
     static constexpr unsigned most = 16; // of a large machine's pCPUs: QEMU takes its time for each guest
 
     CpuId striker;
-    unsigned const pcpus{arch::pcpu_count() < most ? arch::pcpu_count() : most};
+    unsigned const pcpus{pcpus_up() < most ? pcpus_up() : most};
     unsigned const guests{striker.value() < pcpus ? pcpus - 1 : pcpus};
     std::atomic<unsigned> running{0};
     std::atomic<unsigned> right{0};
@@ -119,7 +119,7 @@ void strike_or_run(void* argument)
 // Which has to find the pCPU's block though GS is the guest's.
 HV_SELFTEST(ring3_nmi_is_served_and_the_guest_goes_on)
 {
-    if (boot::kernel().options.watchdog_ms == 0 || arch::pcpu_count() == 1)
+    if (boot::kernel().options.watchdog_ms == 0 || pcpus_up() == 1)
         HV_SKIP("nobody would take the NMI");
     Struck struck{.striker = arch::this_cpu()};
     arch::call_on_all(strike_or_run, &struck);

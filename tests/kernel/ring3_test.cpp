@@ -241,7 +241,7 @@ HV_SELFTEST(ring3_runs_on_all_pcpus_at_once)
 {
     Everywhere everywhere;
     arch::call_on_all(run_and_fault, &everywhere);
-    HV_CHECK(everywhere.right.load() == arch::pcpu_count());
+    HV_CHECK(everywhere.right.load() == pcpus_up());
 }
 
 } // namespace hv::test

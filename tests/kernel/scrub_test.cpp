@@ -59,7 +59,7 @@ struct Neighbours {
 
     Neighbours()
     {
-        for (CpuId::Rep cpu = 0; cpu < arch::pcpu_count(); ++cpu) {
+        for (CpuId::Rep cpu = 0; cpu < pcpus_up(); ++cpu) {
             if (arch::percpu(CpuId{cpu}).node != arch::this_percpu().node)
                 far = CpuId{cpu};
             else if (CpuId{cpu} != arch::this_cpu())

@@ -35,7 +35,7 @@ HV_SELFTEST(smp_every_pcpu_answers_as_itself)
     static constinit Roll roll;
     arch::call_on_all(answer, &roll);
     HV_CHECK(roll.wrong.load() == 0);
-    for (unsigned i = 0; i < arch::pcpu_count(); ++i)
+    for (unsigned i = 0; i < pcpus_up(); ++i)
         HV_CHECK(roll.calls[i].load() == 1);
 }
 
@@ -43,13 +43,13 @@ HV_SELFTEST(smp_topology_counts_every_pcpu_once)
 {
     Topology const& topology{arch::Env{}.topology()};
     HV_CHECK(topology.pcpus.size() == arch::pcpu_count());
-    HV_CHECK(topology.online.count() == arch::pcpu_count());
+    HV_CHECK(topology.online.count() == boot::kernel().map.present_pcpus);
     CpuMask seen;
     for (NodeId const node : topology.nodes()) {
         HV_CHECK(!seen.intersects(topology.pcpus_of(node)));
         seen |= topology.pcpus_of(node);
     }
-    HV_CHECK(seen == topology.online);
+    HV_CHECK(seen == CpuMask::first_n(arch::pcpu_count()) && topology.online.is_subset_of(seen));
     for (CpuId const cpu : topology.online) {
         HV_CHECK(topology.node_of(cpu) == arch::percpu(cpu).node);
         HV_CHECK(topology.siblings_of(cpu).test(cpu) &&

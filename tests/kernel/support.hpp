@@ -49,10 +49,13 @@ template <typename Condition>
     }
 }
 
+// Those that run, numbers 0 and up; arch::pcpu_count() has room for those that may be plugged in as well.
+[[nodiscard]] inline unsigned pcpus_up() { return boot::kernel().topology->online.count(); }
+
 // A pCPU other than the caller's, as far away in number as there is; the caller's own on a machine with one.
 [[nodiscard]] inline CpuId other_cpu()
 {
-    auto const last = static_cast<CpuId::Rep>(arch::pcpu_count() - 1);
+    auto const last = static_cast<CpuId::Rep>(pcpus_up() - 1);
     return arch::this_cpu() == CpuId{last} ? CpuId{0} : CpuId{last};
 }
 

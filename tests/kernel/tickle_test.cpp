@@ -32,7 +32,7 @@ HV_SELFTEST(tickle_reaches_every_halted_pcpu)
     static constinit Reschedules seen;
     arch::UpCalls const calls{.self = &seen, .reschedule = on_reschedule};
     UpCallsScope const scope{calls};
-    for (unsigned i = 0; i < arch::pcpu_count(); ++i) {
+    for (unsigned i = 0; i < pcpus_up(); ++i) {
         CpuId const cpu{static_cast<CpuId::Rep>(i)};
         if (cpu == arch::this_cpu())
             continue;

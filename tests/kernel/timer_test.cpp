@@ -78,7 +78,7 @@ HV_SELFTEST(timers_fire_in_order_and_never_early) { HV_CHECK(fires_in_order(arch
 
 HV_SELFTEST(timers_armed_for_a_halted_pcpu_fire_there)
 {
-    if (arch::pcpu_count() == 1)
+    if (pcpus_up() == 1)
         HV_SKIP("one pCPU");
     HV_CHECK(fires_in_order(other_cpu()));
 }

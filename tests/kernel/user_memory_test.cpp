@@ -81,7 +81,7 @@ bool happens_everywhere(UserPage const& page, void (*function)(void*), bool must
 {
     Touch a{page.root(), function, must_fault, error_code};
     arch::call_on_all(attempt, &a);
-    return a.as_expected.load() == arch::pcpu_count();
+    return a.as_expected.load() == pcpus_up();
 }
 
 void read_it(void*) { static_cast<void>(*reinterpret_cast<unsigned char volatile*>(user_address)); }
@@ -108,7 +108,7 @@ HV_SELFTEST(user_memory_switches_are_on_wherever_there_are_any)
 {
     std::atomic<unsigned> right{0};
     arch::call_on_all(count_switches, &right);
-    HV_CHECK(right.load() == arch::pcpu_count());
+    HV_CHECK(right.load() == pcpus_up());
 }
 
 HV_SELFTEST(user_memory_is_not_executed_by_the_kernel)

@@ -55,10 +55,10 @@ struct Storm {
     bool make(std::size_t place)
     {
         std::array<char, 4> const name{'v', 'm', static_cast<char>('0' + place), 0};
-        CpuMask cpus{CpuMask::first_n(arch::pcpu_count())};
+        CpuMask cpus{CpuMask::first_n(pcpus_up())};
         cpus.clear(CpuId{0});
         if (dice.roll(3) == 0)
-            cpus = CpuMask::of(CpuId{static_cast<CpuId::Rep>(1 + dice.roll(arch::pcpu_count() - 1))});
+            cpus = CpuMask::of(CpuId{static_cast<CpuId::Rep>(1 + dice.roll(pcpus_up() - 1))});
         auto const vm = boot::create_vm(*vms, {.name = {name.data(), 3},
                                                .vcpus = 2 * (1 + dice.roll(2)),
                                                .memory_mib = dice.roll(4),
@@ -114,7 +114,7 @@ std::array<std::uint64_t, NodeMask::capacity> all_free_pages()
 
 HV_SELFTEST(vm_many_come_and_go)
 {
-    if (arch::pcpu_count() < 2)
+    if (pcpus_up() < 2)
         HV_SKIP("one pCPU");
     if (!is_asked_for("vm_many"))
         HV_SKIP("takes seconds: only when asked for by name");

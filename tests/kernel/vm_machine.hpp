@@ -17,7 +17,7 @@
 namespace hv::test {
 
 // Machines on which such a test is worth its time: not each of the hundred that are booted.
-[[nodiscard]] inline bool is_for_vm_tests() { return arch::pcpu_count() >= 2 && arch::pcpu_count() <= 8; }
+[[nodiscard]] inline bool is_for_vm_tests() { return pcpus_up() >= 2 && pcpus_up() <= 8; }
 
 // For tests that take a second: `part` is in the pattern of this run.
 [[nodiscard]] inline bool is_asked_for(std::string_view part)

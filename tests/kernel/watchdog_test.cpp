@@ -21,9 +21,9 @@ void check_switch(void* argument)
 
 HV_SELFTEST(watchdog_every_pcpu_gives_signs_of_life)
 {
-    if (boot::kernel().options.watchdog_ms == 0 || arch::pcpu_count() == 1)
+    if (boot::kernel().options.watchdog_ms == 0 || pcpus_up() == 1)
         HV_SKIP("nobody watches");
-    for (unsigned i = 0; i < arch::pcpu_count(); ++i) {
+    for (unsigned i = 0; i < pcpus_up(); ++i) {
         arch::Percpu const& block{arch::percpu(CpuId{static_cast<CpuId::Rep>(i)})};
         HV_CHECK(beats_of(block.id) != 0);
         HV_CHECK(block.watched.due != arch::never);
@@ -65,7 +65,7 @@ HV_SELFTEST(machine_checks_are_reported_by_every_pcpu)
         HV_SKIP("the processor has no machine checks");
     std::atomic<unsigned> count{0};
     arch::call_on_all(check_switch, &count);
-    HV_CHECK(count.load() == arch::pcpu_count());
+    HV_CHECK(count.load() == pcpus_up());
     // The way into the handler, on its own stack.
     HV_CHECK(arch::expect_fault(
                  arch::Vector::machine_check,

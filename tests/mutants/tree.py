@@ -37,7 +37,7 @@ class Tree:
     def __init__(self, folder, build, flavours):
         self.folder, self.build = folder.resolve(), build.resolve()
         self.ours, self.flavours = self.folder / "build", ("batches", *flavours)
-        for flavour in self.flavours:
+        for flavour in flavours:
             if not (self.build / flavour).is_dir():
                 raise Broken(f"{self.build / flavour}: is not there; make builds it")
         self.sync()

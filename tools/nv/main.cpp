@@ -80,6 +80,8 @@ void add_run(CLI::App& app, RunArguments& arguments)
                      "The last scenario live, with its console on stdin and stdout; it ends with quit");
     command.add_flag("--console-after", arguments.options.console_after,
                      "After all runs, where stdin and stdout are a terminal: a session with the last scenario");
+    command.add_flag("--room", arguments.options.qemu.has_room,
+                     "Room to plug in as many pCPUs again, and 8 DIMMs; QEMU's monitor (QMP) is NAME/monitor.sock");
     command.add_option("--timeout", arguments.timeout, "Seconds that one run may take in all; 0: any")
         ->capture_default_str();
     command

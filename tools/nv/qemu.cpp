@@ -12,6 +12,7 @@ namespace hv::nv {
 namespace {
 
 constexpr std::size_t most_pcpus = 255; // TCG has no x2APIC.
+constexpr std::uint64_t room_mib = 16 * 1024;
 constexpr char const* cpu_model = "qemu64,+popcnt,+ssse3,+sse4.1,+sse4.2,+rdtscp,+pdpe1gb,+smep,+smap,+umip,+fsgsbase";
 
 // QEMU's machines are regular: so many sockets of so many cores of so many threads.
@@ -49,7 +50,8 @@ void check_numbering(Machine const& machine, Shape const& shape, std::string_vie
     }
 }
 
-void add_nodes(std::vector<std::string>& words, Machine const& machine, Shape const& shape)
+// With room for more, as many sockets again: QEMU plugs whole places of its regular machine.
+void add_nodes(std::vector<std::string>& words, Machine const& machine, Shape const& shape, bool has_room)
 {
     auto const add = [&](std::string value) {
         words.emplace_back("-numa");
@@ -59,9 +61,10 @@ void add_nodes(std::vector<std::string>& words, Machine const& machine, Shape co
         bool const memory = machine.node_memory_mib[node] != 0;
         add(fmt::format("node,nodeid={0}{1}", node, memory ? fmt::format(",memdev=ram{}", node) : ""));
     }
-    for (std::size_t cpu = 0; cpu < machine.pcpus.size(); ++cpu)
-        add(fmt::format("cpu,node-id={},socket-id={},core-id={},thread-id={}", machine.pcpus[cpu].node,
-                        machine.pcpus[cpu].socket, cpu / shape.threads % shape.cores, cpu % shape.threads));
+    std::size_t const count{machine.pcpus.size()};
+    for (std::size_t cpu = 0; cpu < (has_room ? 2 * count : count); ++cpu)
+        add(fmt::format("cpu,node-id={},socket-id={},core-id={},thread-id={}", machine.pcpus[cpu % count].node,
+                        cpu / shape.threads / shape.cores, cpu / shape.threads % shape.cores, cpu % shape.threads));
     for (std::size_t from = 0; from < machine.node_count(); ++from)
         for (std::size_t to = 0; to < machine.node_count(); ++to)
             if (from != to)
@@ -69,24 +72,35 @@ void add_nodes(std::vector<std::string>& words, Machine const& machine, Shape co
                                 machine.distances[from * machine.node_count() + to]));
 }
 
-void add_machine(std::vector<std::string>& words, Machine const& machine, std::vector<std::string> const& paths,
-                 std::string_view file)
+void add_machine(std::vector<std::string>& words, Machine const& machine, QemuOptions const& options,
+                 std::vector<std::string> const& paths, std::string_view file)
 {
     Shape const shape = shape_of(machine, file);
     check_numbering(machine, shape, file);
+    std::size_t const times{options.has_room ? 2u : 1u};
+    if (times * machine.pcpus.size() > most_pcpus)
+        refuse(fmt::format("{}: $.machine.cpus: --room is for as many again, and QEMU without KVM has at most {} in "
+                           "all; leave it out",
+                           file, most_pcpus));
+    if (options.has_room && !machine.firmware_numa)
+        refuse(fmt::format("{}: $.machine.firmware_numa: --room needs a machine whose firmware tells of nodes", file));
     std::uint64_t const memory =
         std::accumulate(machine.node_memory_mib.begin(), machine.node_memory_mib.end(), std::uint64_t{0});
+    std::string const more_memory{options.has_room ? fmt::format(",slots=8,maxmem={}M", memory + room_mib) : ""};
+    std::string const more_pcpus{options.has_room ? fmt::format(",maxcpus={}", times * machine.pcpus.size()) : ""};
     words.insert(words.end(), {"-M", machine.firmware_numa ? "q35" : "q35,memory-backend=ram0", "-cpu", cpu_model,
-                               "-bios", firmware_file, "-m", fmt::format("{}M", memory), "-smp",
-                               fmt::format("{},sockets={},cores={},threads={}", machine.pcpus.size(), shape.sockets,
-                                           shape.cores, shape.threads)});
+                               "-bios", firmware_file, "-m", fmt::format("{}M{}", memory, more_memory), "-smp",
+                               fmt::format("{}{},sockets={},cores={},threads={}", machine.pcpus.size(), more_pcpus,
+                                           times * shape.sockets, shape.cores, shape.threads)});
+    if (options.has_room)
+        words.insert(words.end(), {"-qmp", fmt::format("unix:{},server=on,wait=off", monitor_socket)});
     for (std::size_t node = 0; node < machine.node_count(); ++node)
         if (machine.node_memory_mib[node] != 0)
             words.insert(words.end(),
                          {"-object", fmt::format("memory-backend-file,id=ram{},size={}M,mem-path={},share=on", node,
                                                  machine.node_memory_mib[node], paths[node])});
     if (machine.firmware_numa)
-        add_nodes(words, machine, shape);
+        add_nodes(words, machine, shape, options.has_room);
 }
 
 // In a session ^C is for the kernel's console, and ^A x ends QEMU whatever the kernel does.
@@ -126,7 +140,7 @@ std::vector<std::string> qemu_command(Scenario const& scenario, QemuOptions cons
     if (options.take_turns && !options.live)
         words = {"env", fmt::format("LD_PRELOAD=./{}", turns_link)};
     words.insert(words.end(), {options.program, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"});
-    add_machine(words, scenario.machine, memory_paths, file);
+    add_machine(words, scenario.machine, options, memory_paths, file);
     words.insert(words.end(),
                  {"-device", "isa-debug-exit,iobase=0xf4,iosize=0x04", "-rtc", "base=2020-01-01,clock=vm"});
     add_serial_ports(words, options);

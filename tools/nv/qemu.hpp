@@ -19,6 +19,7 @@ inline constexpr char const* host_channel_file = "debugcon.txt";
 inline constexpr char const* turns_link = "take_turns.so";
 inline constexpr char const* console_file = "console.txt";
 inline constexpr char const* control_socket = "control.sock"; // the second serial port, in a console session
+inline constexpr char const* monitor_socket = "monitor.sock"; // QEMU's own (QMP), where there is room to plug in
 inline constexpr char const* firmware_file = "/usr/share/qemu/qboot.rom";
 
 struct QemuOptions {
@@ -26,6 +27,7 @@ struct QemuOptions {
     bool live{false};         // real time and threads, instead of the instruction counter
     bool take_turns{false};   // preload turns_link, which makes runs repeatable; not with live
     bool console{false};      // a console session: our terminal is the first serial port, control_socket the second
+    bool has_room{false};     // for as many pCPUs again, on the same nodes, and for 8 DIMMs of 16 GiB in all
     bool machine_only{false}; // without the scenario's module
     bool selftest{false};     // ask the kernel for its self-tests...
     std::string selftest_pattern{}; // ...of which this selects some (empty: all)

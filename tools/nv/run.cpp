@@ -155,8 +155,17 @@ void append_trace(Job const& job, TraceDrain& source)
               static_cast<std::streamsize>(windows.size()));
 }
 
+// As it may have been measured: with the pCPUs that there was room for. One that never came counts as idle.
+Scenario with_room(Scenario scenario, bool has_room)
+{
+    std::size_t const count{scenario.machine.pcpus.size()};
+    for (std::size_t cpu = 0; has_room && cpu < count; ++cpu)
+        scenario.machine.pcpus.push_back(Pcpu{scenario.machine.pcpus[cpu]});
+    return scenario;
+}
+
 // The trace out of the guest's memory, into files and figures.
-void collect(Job const& job, TraceDrain& source, Outcome& outcome)
+void collect(Job const& job, bool has_room, TraceDrain& source, Outcome& outcome)
 {
     std::string const name = job.scenario.run_name();
     fs::path const channel_file = job.folder / host_channel_file;
@@ -174,7 +183,8 @@ void collect(Job const& job, TraceDrain& source, Outcome& outcome)
     }
     if (!channel.scenario_start)
         return;
-    RecordedRun const run{.scenario = job.scenario, .start = *channel.scenario_start, .lost_records = drained.lost};
+    RecordedRun const run{
+        .scenario = with_room(job.scenario, has_room), .start = *channel.scenario_start, .lost_records = drained.lost};
     write_text(job.folder / facts_file_of(trace_file), facts_json(run));
     TraceStream trace{file};
     outcome.measured = measure(run, trace);
@@ -250,7 +260,7 @@ Outcome run_one(Job const& job, RunOptions const& options)
     Outcome outcome{.code = verdict.code, .measured = {}, .json = {}};
     // A kernel that failed may still have left a trace, and then it is wanted most; but it may be half written.
     try {
-        collect(job, source, outcome);
+        collect(job, options.qemu.has_room, source, outcome);
     } catch (Error const& error) {
         complain(name, error.what());
         outcome.code = outcome.code == ExitCode::good ? ExitCode::failed : outcome.code;

@@ -106,23 +106,33 @@ TEST(MachineMap, CpulessNodesCount)
     EXPECT_EQ(memory_text(*map), "0:0K+636K 0:1M+511M 1:512M+512M");
 }
 
-TEST(MachineMap, HotPluggableRangesAndAbsentPcpusAreNotThereYet)
+TEST(MachineMap, HotPluggableRangesAreNotThereYetAndAbsentPcpusHaveTheirNumbersAlready)
 {
     Firmware firmware{two_nodes()};
-    Madt madt;
-    madt.cpus(4);
+    Madt madt; // absent ones in the midst of the others
+    madt.cpu(0).cpu(4, 0).cpu(1).cpu(9, 0).cpu(2).cpu(3).cpu(5, 0).cpu(300 % 256, 0);
     Srat srat{two_node_srat()};
-    for (unsigned i = 4; i < 8; ++i) {
-        madt.cpu(i, 0);
-        srat.cpu(i, 1);
-    }
+    srat.cpu(4, 1).cpu(5, 1).cpu(6, 0);
     firmware.madt = madt.build();
     firmware.srat = srat.memory(4 * GiB, 3 * GiB, 1, 3).build();
-    auto const map = firmware.map();
-    EXPECT_EQ(node_text(*map), "0 0 1 1");
+    auto map = firmware.map();
+    EXPECT_EQ(node_text(*map), "0 0 1 1 1 1");
+    EXPECT_EQ(map->present_pcpus, 4u);
+    EXPECT_EQ(map->pcpus[4].apic_id, 4u);
+    EXPECT_EQ(map->pcpus[5].apic_id, 5u) << "SRAT does not know 9 and 44: they stand for nothing";
     EXPECT_EQ(memory_text(*map), "0:0K+636K 0:1M+511M 1:512M+512M");
-    EXPECT_EQ(note_value(*map, "SRAT CPU entries without a pCPU in use, ignored"), 4u);
+    EXPECT_EQ(note_value(*map, "SRAT CPU entries without a pCPU in use, ignored"), 1u);
     EXPECT_TRUE(map->srat_memory[3].hot_pluggable);
+
+    firmware.flags.max_pcpus = 5;
+    EXPECT_EQ(firmware.map()->pcpus.size(), 5u) << "the limit holds for all";
+    firmware.flags.max_pcpus = 3;
+    EXPECT_EQ(firmware.map()->present_pcpus, 3u);
+    EXPECT_EQ(firmware.map()->pcpus.size(), 3u);
+    firmware.flags = {.numa = false};
+    map = firmware.map();
+    EXPECT_EQ(map->pcpus.size(), 4u) << "nobody says where the others would be";
+    EXPECT_EQ(map->present_pcpus, 4u);
 }
 
 TEST(MachineMap, AHotPluggableRangeDoesNotCoverRam)

@@ -281,16 +281,31 @@ TEST(ScenarioImage, FitsAMachineThatHasItsPcpusOnTheSameNodes)
     Topology topology{};
     topology.pcpus = pcpus;
     topology.by_node = nodes;
+    topology.online = CpuMask::first_n(5);
     EXPECT_TRUE(fits(view, topology).ok());
     pcpus[3].node = NodeId{2};
     ASSERT_FALSE(fits(view, topology).ok());
     EXPECT_STREQ(fits(view, topology).error().field, "pcpu.node");
     EXPECT_EQ(fits(view, topology).error().row, 3u);
-    topology.pcpus = std::span{pcpus}.first(3);
-    EXPECT_STREQ(fits(view, topology).error().field, "header.pcpus");
-    topology.pcpus = pcpus;
+    pcpus[3].node = NodeId{1};
     topology.by_node = std::span{nodes}.first(2);
     EXPECT_STREQ(fits(view, topology).error().field, "header.nodes");
+}
+
+TEST(ScenarioImage, FitsNoMachineWherePcpusAreYetToBePluggedIn)
+{
+    Image const image = full_image();
+    ScenarioView const view = *validate(image);
+    std::vector<PcpuTopology> const pcpus{{NodeId{0}}, {NodeId{0}}, {NodeId{1}}, {NodeId{1}}};
+    std::vector<CpuMask> nodes(3);
+    Topology topology{};
+    topology.pcpus = pcpus;
+    topology.by_node = nodes;
+    topology.online = CpuMask::first_n(3);
+    ASSERT_FALSE(fits(view, topology).ok());
+    EXPECT_STREQ(fits(view, topology).error().field, "header.pcpus");
+    topology.online = CpuMask::first_n(4);
+    EXPECT_TRUE(fits(view, topology).ok());
 }
 
 } // namespace
